@@ -1,0 +1,333 @@
+"""Measure one variant in its own process: ``python worker.py VARIANT times|instructions|functions|import``.
+
+Stands alone (it imports nothing of this repository but the variant): it also runs inside the peers' environments. The
+provider is an ``httpx2.MockTransport``; spans go to a batch processor whose exporter throws them away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+
+MODEL = "gpt-4o"
+GEMINI = "gemini-2.5-flash"
+HELLO = [{"role": "user", "content": "hello"}]
+USAGE = {
+    "prompt_tokens": 100,
+    "completion_tokens": 50,
+    "total_tokens": 150,
+    "prompt_tokens_details": {"cached_tokens": 40, "audio_tokens": 0},
+    "completion_tokens_details": {"reasoning_tokens": 20, "audio_tokens": 0},
+}
+CHAT = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "gpt-4o-2024-08-06",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
+    "usage": USAGE,
+    "service_tier": "default",
+}
+EMBEDDINGS = {
+    "object": "list",
+    "model": "text-embedding-3-small",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.0, 1.0]}],
+    "usage": {"prompt_tokens": 8, "total_tokens": 8},
+}
+CONTENT = {
+    "candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}, "finishReason": "STOP", "index": 0}],
+    "usageMetadata": {
+        "promptTokenCount": 100,
+        "cachedContentTokenCount": 40,
+        "candidatesTokenCount": 30,
+        "thoughtsTokenCount": 20,
+        "totalTokenCount": 150,
+    },
+    "modelVersion": "gemini-2.5-flash",
+    "responseId": "r1",
+}
+VARIANTS = ("none", "floor", "ours", "official", "openllmetry", "openinference")
+KINDS = ("sync", "async", "stream", "embeddings", "google", "unsampled", "long_stream")
+CHUNKS, MANY_CHUNKS = 50, 250
+
+
+def stream_body(chunks: int) -> bytes:
+    """Return a chat stream of so many chunks, with usage at the end."""
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-2024-08-06"}
+    events = [
+        {**head, "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}], "usage": None}
+        for _ in range(chunks - 2)
+    ]
+    events.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": None})
+    events.append({**head, "choices": [], "usage": USAGE})
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + b"data: [DONE]\n\n"
+
+
+exported = []
+"""How many spans every export held."""
+
+
+def set_up_tracing() -> object:
+    """Return a tracer provider, also set as the global one."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    class OTLPSpanExporter(SpanExporter):  # named as the real one: usage of unsampled traces leaves by it
+        def export(self, spans: list[object]) -> SpanExportResult:
+            exported.append(len(spans))
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider()
+    # Large and late: no export happens while a call is measured.
+    exporter = OTLPSpanExporter()
+    provider.add_span_processor(
+        BatchSpanProcessor(exporter, max_queue_size=200_000, max_export_batch_size=100_000, schedule_delay_millis=1e7)
+    )
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def instrument(variant: str, provider: object, *, with_anthropic: bool) -> None:
+    """Switch a variant on for openai and google-genai, and for anthropic when asked to."""
+    if variant == "floor":
+        import floor
+
+        floor.instrument()
+    elif variant == "ours":
+        import ai_usage
+
+        sdks = ["openai", "google_genai", *(["anthropic"] if with_anthropic else [])]
+        ai_usage.instrument(sdks=sdks, tracer_provider=provider)
+    elif variant == "official":
+        from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
+        from opentelemetry.instrumentation.google_genai import GoogleGenAiSdkInstrumentor
+
+        OpenAIInstrumentor().instrument()
+        if with_anthropic:
+            from opentelemetry.instrumentation.genai.anthropic import AnthropicInstrumentor
+
+            AnthropicInstrumentor().instrument()
+        # Its latest release asks for an older google-genai, and works.
+        GoogleGenAiSdkInstrumentor().instrument(skip_dep_check=True)
+    elif variant == "openllmetry":
+        from opentelemetry.instrumentation.google_generativeai import GoogleGenerativeAiInstrumentor
+        from opentelemetry.instrumentation.openai import OpenAIInstrumentor
+
+        OpenAIInstrumentor().instrument()
+        if with_anthropic:
+            from opentelemetry.instrumentation.anthropic import AnthropicInstrumentor
+
+            AnthropicInstrumentor().instrument()
+        GoogleGenerativeAiInstrumentor().instrument()
+    elif variant == "openinference":
+        from openinference.instrumentation.google_genai import GoogleGenAIInstrumentor
+        from openinference.instrumentation.openai import OpenAIInstrumentor
+
+        OpenAIInstrumentor().instrument()
+        if with_anthropic:
+            from openinference.instrumentation.anthropic import AnthropicInstrumentor
+
+            AnthropicInstrumentor().instrument()
+        GoogleGenAIInstrumentor().instrument()
+
+
+def make_calls() -> dict[str, object]:
+    """Return one callable a kind, each making one call; ``async`` makes it on a running loop."""
+    import httpx2
+    import openai
+    from google import genai
+    from google.genai import types
+
+    bodies = {
+        "completions": json.dumps(CHAT).encode(),
+        "embeddings": json.dumps(EMBEDDINGS).encode(),
+        f"{GEMINI}:generateContent": json.dumps(CONTENT).encode(),
+    }
+    streamed = {b'"n":1,': stream_body(CHUNKS), b'"n":2,': stream_body(MANY_CHUNKS)}
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if b'"stream":true' in request.content:
+            body = next(body for mark, body in streamed.items() if mark in request.content)
+            return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+        body = bodies[request.url.path.rpartition("/")[2]]
+        return httpx2.Response(200, headers={"content-type": "application/json"}, content=body)
+
+    def connect() -> httpx2.Client:
+        return httpx2.Client(transport=httpx2.MockTransport(answer))
+
+    client = openai.OpenAI(api_key="k", http_client=connect())
+    aclient = openai.AsyncOpenAI(api_key="k", http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(answer)))
+    gemini = genai.Client(api_key="k", http_options=types.HttpOptions(httpx_client=connect()))
+
+    def sync() -> None:
+        client.chat.completions.create(model=MODEL, messages=HELLO)
+
+    async def asynchronous() -> None:
+        await aclient.chat.completions.create(model=MODEL, messages=HELLO)
+
+    def stream(n: int = 1) -> None:
+        for _ in client.chat.completions.create(
+            model=MODEL, messages=HELLO, n=n, stream=True, stream_options={"include_usage": True}
+        ):
+            pass
+
+    def long_stream() -> None:
+        stream(n=2)
+
+    def embeddings() -> None:
+        client.embeddings.create(model="text-embedding-3-small", input="hello")
+
+    def google() -> None:
+        gemini.models.generate_content(model=GEMINI, contents="hello")
+
+    return {
+        "sync": sync,
+        "async": asynchronous,
+        "stream": stream,
+        "embeddings": embeddings,
+        "google": google,
+        "unsampled": sync,
+        "long_stream": long_stream,
+    }
+
+
+def within_unsampled_trace() -> contextlib.AbstractContextManager[object]:
+    """Make an unsampled span current."""
+    from opentelemetry import trace
+
+    return trace.use_span(trace.NonRecordingSpan(trace.SpanContext(1, 1, is_remote=False)))
+
+
+class Caller:
+    """Make calls of a kind."""
+
+    def __init__(self) -> None:
+        self._calls = make_calls()
+        self._loop = asyncio.new_event_loop()
+
+    def __call__(self, kind: str, times: int) -> int:
+        """Make a call so many times and return the nanoseconds of CPU this took."""
+        call = self._calls[kind]
+        with within_unsampled_trace() if kind == "unsampled" else contextlib.nullcontext():
+            if asyncio.iscoroutinefunction(call):
+                return self._loop.run_until_complete(self._await(call, times))
+            start = time.process_time_ns()
+            for _ in range(times):
+                call()
+            return time.process_time_ns() - start
+
+    async def _await(self, call: object, times: int) -> int:
+        start = time.process_time_ns()
+        for _ in range(times):
+            await call()
+        return time.process_time_ns() - start
+
+
+def measure_times(provider: object) -> None:
+    """Answer every line ``KIND TIMES`` on stdin with microseconds of CPU and spans a call."""
+    call = Caller()
+    for line in sys.stdin:
+        kind, times = line.split()
+        exported.clear()
+        gc.collect()
+        gc.disable()
+        took_ns = call(kind, int(times))
+        gc.enable()
+        provider.force_flush()
+        print(json.dumps({"us": took_ns / 1000 / int(times), "spans": sum(exported) / int(times)}), flush=True)
+
+
+def count_instructions(times: int) -> None:
+    """Make calls of every kind between two calls of ``getppid``, with counting switched on only around these.
+
+    Callgrind writes its counters down whenever this function of the C library is called (``--dump-before``).
+    """
+    call = Caller()
+    gc.disable()
+    for kind in KINDS:
+        call(kind, 5 if kind == "long_stream" else 20)  # the interpreter adapts to what runs often
+        switch_counting("on")
+        call(kind, 1)
+        os.getppid()
+        call(kind, times)
+        os.getppid()
+        switch_counting("off")
+
+
+def count_functions() -> dict[str, int]:
+    """Return how many functions, Python's and C's, one call of each kind runs: rough, but the same on every machine."""
+    call = Caller()
+    found = dict.fromkeys(KINDS, 0)
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        if event in {"call", "c_call"}:
+            found[kind] += 1
+
+    gc.disable()
+    for kind in KINDS:
+        call(kind, 2)
+        sys.setprofile(note)
+        call(kind, 1)
+        sys.setprofile(None)
+    return found
+
+
+def switch_counting(state: str) -> None:
+    """Tell the valgrind this process runs under to count instructions or not."""
+    command = ["vgdb", f"--vgdb-prefix={os.environ['VGDB_PREFIX']}", f"--pid={os.getpid()}", "instrumentation", state]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def resident_mib() -> float:
+    """Return the memory of this process."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def measure_import(variant: str, provider: object) -> dict[str, float]:
+    """Return what a variant adds to an app that has SDKs and OpenTelemetry, up to the end of its first call."""
+    gc.collect()
+    before_mib, start_ns = resident_mib(), time.process_time_ns()
+    instrument(variant, provider, with_anthropic=True)
+    instrumented_ns = time.process_time_ns()
+    instrumented_mib = resident_mib()
+    call = Caller()
+    first_ns = call("sync", 1)
+    return {
+        "ms": (instrumented_ns - start_ns) / 1e6,
+        "mib": instrumented_mib - before_mib,
+        "first_call_ms": first_ns / 1e6,
+        "first_call_mib": resident_mib() - instrumented_mib,
+    }
+
+
+def main() -> None:
+    variant, what = sys.argv[1:3]
+    import google.genai  # noqa: F401 - the app has it
+    import openai  # noqa: F401
+
+    provider = set_up_tracing()
+    if what == "import":
+        import anthropic  # noqa: F401
+
+        print(json.dumps(measure_import(variant, provider)), flush=True)
+    else:
+        instrument(variant, provider, with_anthropic=False)
+        if what == "times":
+            measure_times(provider)
+        elif what == "functions":
+            print(json.dumps(count_functions()), flush=True)
+        else:
+            count_instructions(int(sys.argv[3]))
+    os._exit(0)  # no exporter's last words in the measurement
+
+
+if __name__ == "__main__":
+    main()

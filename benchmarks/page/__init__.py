@@ -1,0 +1,1 @@
+"""How soon the Admin page is there on a large database, and pictures of it."""

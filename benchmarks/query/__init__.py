@@ -1,0 +1,1 @@
+"""How long questions take, beside plain SQL on the same rows."""

@@ -1,0 +1,1 @@
+"""The query API, its access control, health, metrics and the Admin → AI Usage page."""

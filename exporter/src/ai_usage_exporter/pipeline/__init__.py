@@ -1,0 +1,1 @@
+"""Between the receiver and the database: submissions become batches, batches become transactions."""

@@ -1,0 +1,1 @@
+"""The OTLP receiver: two thin transports around one export."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: schema, connections, the one way rows are written and the one way they are read."""

@@ -1,0 +1,283 @@
+"""Sums of calls by time and dimension, kept in the transaction that writes the rows.
+
+A cuboid is a choice of dimensions; ``CUBOIDS`` lists them with the grains they are kept in, the same as
+``ai_usage_rollups_of_rows`` in the migrations, which says what the sums of given rows must be. Deltas are added up
+here, so that a batch costs one upsert of as many rows as it has different keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections import defaultdict
+from datetime import UTC, datetime
+from functools import lru_cache
+from operator import add, itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ai_usage_exporter.storage.query import Dimension
+from ai_usage_exporter.storage.row import COLUMNS
+from ai_usage_exporter.storage.statement import load_statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from decimal import Decimal
+
+    from ai_usage_exporter.storage.connection import DatabaseConnection
+    from ai_usage_exporter.storage.row import Row
+
+QUARTER_S: Final = 900
+HOUR_S: Final = 3_600
+DAY_S: Final = 86_400
+_QUARTERS_AN_HOUR: Final = HOUR_S // QUARTER_S
+_QUARTERS_A_DAY: Final = DAY_S // QUARTER_S
+
+SLOTS: Final = 16
+"""How many transactions can add to one key at a time; one more waits."""
+LOCK_CLASS: Final = 0x61697573
+"""First half of the advisory locks that own slots ("aius")."""
+
+APPLIED: Final = "SET LOCAL ai_usage.rollups = 'applied'"
+"""Tells the trigger on ``ai_usage_logs`` that this transaction sums its rows itself, by ``apply``: run it first."""
+
+PRICED_STATUSES: Final = frozenset({"priced", "reported", "free"})
+"""Cost statuses that say what a call cost; the others guess or do not know."""
+
+DURATION_BOUNDS_MS: Final = tuple(sorted({round(2 ** (step / 6)) for step in range(160)}))
+"""Lower bounds of the duration bins 1, 2, …; the same as in ``ai_usage_duration_bin``."""
+DURATION_ERROR: Final = 0.06
+"""How far, relatively, a percentile read from the bins can be from the exact one."""
+
+
+class Cuboid(NamedTuple):
+    """Name a choice of dimensions and the grains (bucket lengths in seconds, longest first) it is kept in."""
+
+    number: int
+    dimensions: frozenset[Dimension]
+    grains_s: tuple[int, ...]
+
+
+FULL: Final = Cuboid(
+    0,
+    frozenset(
+        {
+            Dimension.SERVICE,
+            Dimension.ACTION,
+            Dimension.PROVIDER,
+            Dimension.MODEL,
+            Dimension.SUCCESS,
+            Dimension.ERROR_CODE,
+            Dimension.COST_STATUS,
+        }
+    ),
+    (DAY_S,),
+)
+SERVICE: Final = Cuboid(1, frozenset({Dimension.SERVICE, Dimension.ACTION}), (DAY_S, HOUR_S, QUARTER_S))
+MODEL: Final = Cuboid(2, frozenset({Dimension.PROVIDER, Dimension.MODEL}), (DAY_S, HOUR_S, QUARTER_S))
+STATUS: Final = Cuboid(
+    3, frozenset({Dimension.SUCCESS, Dimension.ERROR_CODE, Dimension.COST_STATUS}), (DAY_S, HOUR_S, QUARTER_S)
+)
+USER: Final = Cuboid(4, frozenset({Dimension.USER}), (DAY_S,))
+DURATION: Final = Cuboid(5, frozenset(), (DAY_S, HOUR_S))
+PAIR: Final = Cuboid(6, frozenset({Dimension.SERVICE, Dimension.PROVIDER, Dimension.MODEL}), (DAY_S, HOUR_S))
+CUBOIDS: Final = (FULL, SERVICE, MODEL, STATUS, USER, DURATION, PAIR)
+
+
+class RollupEntry(NamedTuple):
+    """Hold what one row of ``ai_usage_logs`` adds to the sums (``sign`` +1) or takes back (-1); values as stored."""
+
+    created_at: datetime
+    user_id: object
+    user_ref: str | None
+    service_name: str
+    service_action: str | None
+    provider: str
+    model: str
+    success: bool
+    error_code: str | None
+    cost_status: str
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    cost_usd: Decimal
+    duration_ms: int | None
+    sign: int = 1
+
+
+ENTRY_COLUMNS: Final = RollupEntry._fields[:-1]
+"""The columns of ``ai_usage_logs`` an entry is made of, in its order."""
+
+_entry_values = itemgetter(*(COLUMNS.index(name) for name in ENTRY_COLUMNS))
+
+# cuboid number, grain, start of the bucket (Unix seconds), the dimensions' values
+_Measures = tuple[Any, ...]
+_Sums = dict[tuple[Any, ...], _Measures]
+
+
+def entry_of(row: Row, sign: int = 1) -> RollupEntry:
+    """Return the entry of a row as ``storage.row.to_row`` gives it."""
+    return RollupEntry._make((*_entry_values(row), sign))
+
+
+async def apply(connection: DatabaseConnection, entries: Sequence[RollupEntry]) -> None:
+    """Add entries to the sums, inside the caller's transaction and as its last statements before COMMIT.
+
+    Never waits for another writer's rows: the transaction owns a slot of its own until it ends. Writing keys waits
+    for a transaction that writes the same new key, in one order everywhere, so that nobody waits in a circle.
+    """
+    if not entries:
+        return
+    sums = _add_up(entries)
+    keys: dict[int, tuple[Any, ...]] = {}
+    rows: list[tuple[Any, ...]] = []
+    for key, measures in sums.items():
+        number, grain_s, start_s = key[:3]
+        key_id = _key_id(number, key[3:])
+        keys[key_id] = key
+        rows.append((number, grain_s, _moment(start_s), key_id, *measures))
+    rows.sort(key=itemgetter(0, 1, 2, 3))
+    # The slot first: who owns them all, to forget keys nothing refers to, can be sure that nobody is about to.
+    slot = await _own_slot(connection)
+    if await connection.fetchval(load_statement("rollup_keys_known"), _array(keys)) != len(keys):
+        await connection.execute(load_statement("rollup_keys_add"), *_key_columns(keys))
+    numbers, grains_s, buckets, *others = zip(*rows, strict=True)
+    await connection.execute(
+        load_statement("rollups_add"), slot, _array(numbers), _array(grains_s), list(buckets), *map(_array, others)
+    )
+
+
+def _array(numbers: Iterable[object]) -> str:
+    """Return numbers as PostgreSQL writes an array.
+
+    The driver asks of every item of a list whether it is a list too, which costs more than all the adding up.
+    """
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
+async def lock_out_writers(connection: DatabaseConnection) -> None:
+    """Own every slot until the transaction ends: writers wait at their last step, and none is half done."""
+    await connection.execute(load_statement("rollup_slots_all"), LOCK_CLASS, SLOTS)
+
+
+def duration_bin(duration_ms: int | None) -> int | None:
+    """Return the bin of a duration; 0 holds what is below a millisecond."""
+    return None if duration_ms is None else bisect_right(DURATION_BOUNDS_MS, duration_ms)
+
+
+def duration_of_bin(number: int) -> float:
+    """Return the duration that stands for a bin, in milliseconds: the geometric middle of its whole numbers."""
+    if number <= 0:
+        return 0.0
+    lower = DURATION_BOUNDS_MS[number - 1]
+    if number == len(DURATION_BOUNDS_MS):
+        return float(lower)
+    upper = DURATION_BOUNDS_MS[number] - 1
+    return float((lower * upper) ** 0.5)
+
+
+def _add_up(entries: Iterable[RollupEntry]) -> _Sums:
+    """Add entries to each cuboid and grain: once by the finest keys, from there to everything coarser.
+
+    Measures are collected by key and added up a column at a time: a quarter of the time of adding call to call.
+    """
+    calls: dict[tuple[Any, ...], list[_Measures]] = defaultdict(list)
+    users: dict[tuple[Any, ...], list[_Measures]] = defaultdict(list)
+    durations: dict[tuple[Any, ...], list[_Measures]] = defaultdict(list)
+    for (
+        created_at, user_id, user_ref, service, action, provider, model, success, error_code, status,
+        input_tokens, output_tokens, total_tokens, cache_read, cache_write, reasoning, cost_usd, duration_ms, sign,
+    ) in entries:  # fmt: skip
+        measures: _Measures = (
+            1, 1 if success else 0, 1 if status in PRICED_STATUSES else 0,
+            input_tokens, output_tokens, total_tokens, cache_read or 0, cache_write or 0, reasoning or 0,
+            cost_usd, duration_ms or 0, 0 if duration_ms is None else 1,
+        )  # fmt: skip
+        if sign != 1:
+            measures = tuple([sign * measure for measure in measures])
+        quarter = int(created_at.timestamp() // QUARTER_S)
+        calls[quarter, service, action, provider, model, success, error_code, status].append(measures)
+        users[quarter // _QUARTERS_A_DAY, user_ref if user_id is None else str(user_id)].append(measures)
+        durations[quarter // _QUARTERS_AN_HOUR, duration_bin(duration_ms)].append(measures)
+    sums: _Sums = {}
+    for (quarter, *values), group in calls.items():
+        measures = _total(group)
+        service, action, provider, model, success, error_code, status = values
+        start = quarter * QUARTER_S
+        hour, day = start - start % HOUR_S, start - start % DAY_S
+        _add(sums, (FULL.number, DAY_S, day, *values), measures)
+        for grain_s, start in ((HOUR_S, hour), (DAY_S, day)):
+            _add(sums, (PAIR.number, grain_s, start, service, provider, model), measures)
+        for grain_s, start in ((QUARTER_S, quarter * QUARTER_S), (HOUR_S, hour), (DAY_S, day)):
+            _add(sums, (SERVICE.number, grain_s, start, service, action), measures)
+            _add(sums, (MODEL.number, grain_s, start, provider, model), measures)
+            _add(sums, (STATUS.number, grain_s, start, success, error_code, status), measures)
+    for (day, user), group in users.items():
+        sums[USER.number, DAY_S, day * DAY_S, user] = _total(group)
+    for (hour, number), group in durations.items():
+        measures = _total(group)
+        start = hour * HOUR_S
+        sums[DURATION.number, HOUR_S, start, number] = measures
+        _add(sums, (DURATION.number, DAY_S, start - start % DAY_S, number), measures)
+    return sums
+
+
+def _total(group: list[_Measures]) -> _Measures:
+    return group[0] if len(group) == 1 else tuple([sum(column) for column in zip(*group, strict=True)])
+
+
+def _add(sums: _Sums, key: tuple[Any, ...], measures: _Measures) -> None:
+    known = sums.get(key)
+    sums[key] = measures if known is None else tuple(map(add, known, measures))
+
+
+# Where each cuboid's values stand in ai_usage_rollup_keys: service, action, provider, model, success, error_code,
+# cost_status, user_key, duration_bin.
+_KEY_WIDTH: Final = 9
+_PLACES: Final = {
+    FULL.number: range(7),
+    SERVICE.number: (0, 1),
+    MODEL.number: (2, 3),
+    STATUS.number: (4, 5, 6),
+    USER.number: (7,),
+    DURATION.number: (8,),
+    PAIR.number: (0, 2, 3),
+}
+
+
+def _key_columns(keys: dict[int, tuple[Any, ...]]) -> list[list[Any]]:
+    rows = []
+    for key_id in sorted(keys):
+        number, _, _, *values = keys[key_id]
+        row: list[Any] = [None] * _KEY_WIDTH
+        for place, value in zip(_PLACES[number], values, strict=True):
+            row[place] = value
+        rows.append((key_id, number, *row))
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+@lru_cache(maxsize=65_536)
+def _key_id(number: int, values: tuple[Any, ...]) -> int:
+    """Return the id of a key; the same as ``ai_usage_rollup_key`` in the migrations."""
+    parts = [f"{number}|".encode()]
+    for value in values:
+        if value is None:
+            parts.append(b"-")
+            continue
+        text = (("true" if value else "false") if isinstance(value, bool) else str(value)).encode()
+        parts.append(b"%d:%s" % (len(text), text))
+    return int.from_bytes(hashlib.sha256(b"".join(parts)).digest()[:8], signed=True)
+
+
+@lru_cache(maxsize=4_096)
+def _moment(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)
+
+
+async def _own_slot(connection: DatabaseConnection) -> int:
+    slot = await connection.fetchval(load_statement("rollup_slot_free"), LOCK_CLASS, SLOTS)
+    if slot is None:
+        slot = await connection.fetchval(load_statement("rollup_slot_wait"), LOCK_CLASS, SLOTS)
+    return int(slot)

@@ -1,0 +1,7 @@
+-- Lock shadows that are about to move and return what they add to the sums as rows.
+-- Parameters: $1 ids, $2 their created_at, same order; {columns} is the fixed list of storage/rollups.py.
+-- Index: ai_usage_shadow_spans_pkey.
+SELECT {columns}
+FROM ai_usage_shadow_spans
+WHERE (id, created_at) IN (SELECT * FROM unnest($1::uuid[], $2::timestamptz[])) AND variant = 0
+FOR UPDATE

@@ -1,0 +1,66 @@
+"""Read SDK objects and plain dicts alike: replies come as either."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ai_usage._text import LONGEST, valid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Get = Callable[[str], Any]
+
+_NOTHING: Final[dict[str, Any]] = {}
+_WHOLE: Final = frozenset({int, type(None)})
+_TOO_LARGE: Final = 1 << 63
+
+
+def field(holder: Any, name: str) -> Any:
+    """Return a member of an SDK object or a dict, ``None`` when there is none."""
+    if isinstance(holder, dict):
+        return holder.get(name)
+    return getattr(holder, name, None)
+
+
+def getter(holder: Any) -> Get:
+    """Return ``field`` of one holder, for looking up several names.
+
+    An SDK's model is read from where pydantic keeps its fields: asking it for one it does not have runs a search in
+    Python that ends in an exception.
+    """
+    if isinstance(holder, dict):
+        return holder.get
+    if holder is None:
+        return _NOTHING.get
+    try:
+        undeclared, fields = holder.__pydantic_extra__, holder.__dict__
+    except AttributeError:
+        return lambda name: getattr(holder, name, None)
+    return {**fields, **undeclared}.get if undeclared else fields.get
+
+
+def whole(value: Any) -> int | None:
+    """Return a reported count, ``None`` for anything that is no whole number of 64 bits."""
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _TOO_LARGE else None
+
+
+def wholes(*values: Any) -> tuple[int | None, ...]:
+    """Return ``whole`` of each value."""
+    if _WHOLE.issuperset(map(type, values)):
+        known = tuple(filter(None, values))
+        if not known or (max(known) < _TOO_LARGE and min(known) > -_TOO_LARGE):
+            return values
+    return tuple(map(whole, values))
+
+
+def word(value: Any) -> str | None:
+    """Return a non-empty string (or the value of a string enum) as valid text, else ``None``."""
+    if type(value) is str and len(value) <= LONGEST and value.isprintable():
+        return value or None  # as ``valid`` leaves it, for nearly all there are
+    value = getattr(value, "value", value)
+    return valid(value) if isinstance(value, str) and value else None

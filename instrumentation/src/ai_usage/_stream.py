@@ -1,0 +1,154 @@
+"""Streams: watch what passes, change nothing, end the call exactly once.
+
+The SDK's own stream object stays what the caller gets. Its inner iterator is replaced by one of these, and the HTTP
+response tells when it is closed. Of the chunks only the first and the last few are kept: they hold everything that
+is said about usage.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from ai_usage import _guard
+from ai_usage._invocation import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from ai_usage._invocation import Invocation
+
+_KEPT: Final = 4
+"""How many chunks from the end are kept: usage, finish reason and the events that close a message."""
+
+
+class StreamWatch:
+    """Collect what a stream says about its call and end the call once."""
+
+    __slots__ = ("_first", "_invocation", "_is_reading", "_read", "_tail")
+
+    def __init__(self, invocation: Invocation, read: Callable[[Any, deque[Any]], Reply]) -> None:
+        """``read`` turns the first chunk and the last few into a reply; both may be missing."""
+        self._invocation = invocation
+        self._read = read
+        self._first: Any = None
+        self._tail: deque[Any] = deque(maxlen=_KEPT)
+        self._is_reading = False
+
+    def iterate(self, inner: Iterator[Any], hide: Callable[[Any], bool] | None = None) -> Iterator[Any]:
+        """Yield what ``inner`` yields, except chunks to ``hide``."""
+        tail = self._tail
+        try:
+            self._is_reading = True
+            for chunk in inner:
+                if self._first is None:
+                    self._take_first(chunk)
+                tail.append(chunk)
+                if hide is not None and hide(chunk):
+                    continue
+                self._is_reading = False
+                yield chunk
+                self._is_reading = True
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.fail(error)
+            raise
+        finally:
+            self._is_reading = False
+            self.end()
+
+    async def iterate_async(
+        self, inner: AsyncIterator[Any], hide: Callable[[Any], bool] | None = None
+    ) -> AsyncIterator[Any]:
+        """Yield what ``inner`` yields, except chunks to ``hide``."""
+        tail = self._tail
+        try:
+            self._is_reading = True
+            async for chunk in inner:
+                if self._first is None:
+                    self._take_first(chunk)
+                tail.append(chunk)
+                if hide is not None and hide(chunk):
+                    continue
+                self._is_reading = False
+                yield chunk
+                self._is_reading = True
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.fail(error)
+            raise
+        finally:
+            self._is_reading = False
+            self.end()
+
+    def watch_close(self, stream: object, response: Any) -> None:
+        """End the call when the response is closed, or when the stream is dropped without that."""
+        self.watch_drop(stream)
+        is_async = hasattr(stream, "__anext__")
+        name = "aclose" if is_async else "close"
+        original = getattr(response, name, None)
+        if original is not None:
+            setattr(response, name, self._closing(original, is_async=is_async))
+
+    def watch_drop(self, stream: object) -> None:
+        """End the call when the stream is dropped unread."""
+        weakref.finalize(stream, self.end).atexit = False
+
+    def _closing(self, original: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
+        if is_async:
+
+            async def aclose(*args: Any, **kwargs: Any) -> Any:
+                try:
+                    return await original(*args, **kwargs)
+                finally:
+                    self._closed()
+
+            return aclose
+
+        def close(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._closed()
+
+        return close
+
+    def _closed(self) -> None:
+        try:
+            # The SDK closes the response itself at the end and on errors: the iteration under way knows which it is.
+            if not self._is_reading:
+                self.end()
+        except Exception:
+            _guard.caught("closing a stream")
+
+    def _take_first(self, chunk: Any) -> None:
+        try:
+            self._first = chunk
+            self._invocation.note_first_chunk()
+        except Exception:
+            _guard.caught("timing a stream")
+
+    def end(self) -> None:
+        """End the call with what is known by now."""
+        try:
+            if not self._invocation.is_done:
+                self._invocation.finish(self._known())
+        except Exception:
+            _guard.caught("ending a stream")
+
+    def fail(self, error: BaseException) -> None:
+        """End the call as failed, keeping what is known by now."""
+        try:
+            self._invocation.fail(error, self._known())
+        except Exception:
+            _guard.caught("ending a failed stream")
+
+    def _known(self) -> Reply:
+        try:
+            return self._read(self._first, self._tail)
+        except Exception:
+            _guard.caught("reading a stream")
+            return Reply(is_complete=False)

@@ -1,0 +1,1 @@
+"""A conformance suite for OTLP trace receivers; ``python -m tests.conformance --help``."""

@@ -1,0 +1,469 @@
+"""What each vector must give, span by span, written by hand; numbers come from what the stand-in handed out.
+
+A claim says which span is the row of which call, which spans restate it and why, and what the dialect leaves out or
+calls otherwise. Nothing here is read from this project's own result.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.vectors.standin import Call, Case
+
+PROVIDERS: Final = {"openai": "openai", "anthropic": "anthropic", "gemini": "gcp.gemini"}
+_PARTS: Final = {"cached": "cache_read_tokens", "cache_written": "cache_write_tokens", "reasoning": "reasoning_tokens"}
+
+
+class Row(NamedTuple):
+    """Claim that the span of a name is the row of a call; ``changes`` replace what follows from the call."""
+
+    span: str
+    """The span's name; ``name#2`` is the second of that name."""
+    call: int = 0
+    changes: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+
+class Shadow(NamedTuple):
+    """Claim that the span of a name restates the row of a number."""
+
+    span: str
+    reason: str
+    row: int = 0
+    calls: tuple[int, ...] = (0,)
+    """The calls it sums up."""
+    changes: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+
+class Claim(NamedTuple):
+    """Claim the rows and shadows of one vector; every other span is neither."""
+
+    rows: tuple[Row, ...]
+    shadows: tuple[Shadow, ...] = ()
+
+
+def _one(span: str, **changes: Any) -> Claim:
+    return Claim((Row(span, 0, changes),))
+
+
+def _agent(span: str, agent: str, **changes: Any) -> Claim:
+    return Claim((Row(span, 0, changes),), (Shadow(agent, "agent_total"),))
+
+
+def _tool(span: str, agent: str, **changes: Any) -> Claim:
+    return Claim((Row(span, 0, changes), Row(f"{span}#2", 1, changes)), (Shadow(agent, "agent_total", 0, (0, 1)),))
+
+
+_SOMEBODY: Final = {"user": "u-17", "session_id": "s-4"}
+_NO_ID: Final = {"response_id": None}
+_TIER: Final = {"service_tier": "default"}
+_NATIVE: Final = "anthropic.messages.create"
+_SAME: Final = {"request_model": None, "response_id": None}
+
+
+def _openai(
+    chat: str, embed: str = "", *, reasoning: str = "", plain: dict[str, Any] | None = None, **changes: Any
+) -> dict[str, Claim]:
+    """Claim one row for each plain call of the openai SDK."""
+    error = {key: value for key, value in changes.items() if key not in {"reported_cost_usd", "service_tier"}}
+    claims = {
+        "plain": _one(chat, **(changes | (plain or {}))),
+        "stream": _one(chat, **changes),
+        "cached": _one(chat, **changes),
+        "reasoning": _one(reasoning or chat, **changes),
+        "error": _one(chat, **error),
+    }
+    if embed:
+        claims["embedding"] = _one(embed, **{k: v for k, v in changes.items() if k not in {"service_tier"}})
+    return claims
+
+
+# The spans of OpenLLMetry and MLflow.
+_WITHOUT_THINKING: Final = ("anthropic.chat", "Messages.create")
+
+
+def _beside_native(span: str, **stream: Any) -> dict[str, Claim]:
+    """Claim that the SDK's own span is the row, and the instrumentor's a second one."""
+
+    def claim(**changes: Any) -> Claim:
+        return Claim((Row(_NATIVE),), (Shadow(span, "second_instrumentor", changes=changes),))
+
+    return {
+        "anthropic-plain": claim(),
+        "anthropic-cached": claim(),
+        "anthropic-reasoning": claim(**({"reasoning_tokens": None} if span in _WITHOUT_THINKING else {})),
+        "anthropic-stream": claim(**stream),
+    }
+
+
+def _gemini(span: str, stream: str = "", **changes: Any) -> dict[str, Claim]:
+    return {
+        "gemini-plain": _one(span, **changes),
+        "gemini-cached": _one(span, **changes),
+        "gemini-reasoning": _one(span, **changes),
+        "gemini-stream": _one(stream or span, **changes),
+    }
+
+
+_CHAT: Final = "chat gpt-4o-mini"
+_REASON: Final = "chat o4-mini"
+_EMBED: Final = "embeddings text-embedding-3-small"
+_CHAT_GEMINI: Final = "chat gemini-2.5-flash"
+_CLAUDE: Final = "chat claude-sonnet-4-5"
+_GENERATE: Final = "generate_content gemini-2.5-flash"
+# OpenInference writes the model that answered over the one that was asked for.
+_SERVED_ONLY: Final = {"request_model": "gpt-4o-mini-2024-07-18"}
+
+
+def _litellm_2(span: str, cost: str, **changes: Any) -> Claim:
+    return _one(span, reported_cost_usd=cost, usage_flags=["gateway"], **changes)
+
+
+def _adk_1(session: str, **changes: Any) -> Claim:
+    flags = ["emitter_miscounts", "wrapper"]
+    return _one("call_llm", operation="generate_content", session_id=session, usage_flags=flags, **_NO_ID, **changes)
+
+
+def _vercel_one(method: str, leaf: str, **changes: Any) -> Claim:
+    return Claim((Row(f"ai.{method}.{leaf}", 0, changes),), (Shadow(f"ai.{method}", "wrapper", changes=changes),))
+
+
+def _vercel(version: str, *, cached: Any = {}, reasoning: Any = {}) -> dict[str, Claim]:  # noqa: B006 - never changed
+    """Claim what versions 3 to 5 say; the outer span of several steps has the numbers of the last one."""
+    return {
+        f"{version}-plain": _vercel_one("generateText", "doGenerate"),
+        f"{version}-cached": _vercel_one("generateText", "doGenerate", **cached),
+        f"{version}-reasoning": _vercel_one("generateText", "doGenerate", **reasoning),
+        f"{version}-stream": _vercel_one("streamText", "doStream"),
+        f"{version}-embedding": _vercel_one("embed", "doEmbed"),
+        f"{version}-error": _one("ai.generateText.doGenerate", error_code="AI_APICallError"),
+        f"{version}-wrapper-agent-with-tool": Claim(
+            (Row("ai.generateText.doGenerate"), Row("ai.generateText.doGenerate#2", 1)),
+            (Shadow("ai.generateText", "wrapper", 0, (1,)),),
+        ),
+    }
+
+
+CLAIMS: Final[dict[str, dict[str, Claim]]] = {
+    "openinference": {
+        "plain": _one("ChatCompletion", **_SERVED_ONLY, **_SOMEBODY, metadata={"team": "radiology"}),
+        "stream": _one("ChatCompletion", **_SERVED_ONLY, response_id=None),
+        "cached": _one("ChatCompletion", **_SERVED_ONLY),
+        "reasoning": _one("ChatCompletion"),
+        "error": _one("ChatCompletion"),
+        "embedding": _one("CreateEmbeddings"),
+        "retrieve": Claim(
+            (Row("Response", 0, _SERVED_ONLY),), (Shadow("Response#2", "retrieve", changes=_SERVED_ONLY),)
+        ),
+        **_beside_native("messages.create"),
+        "anthropic-error": Claim((Row(_NATIVE),), (Shadow("messages.create", "second_instrumentor"),)),
+        **_gemini("GenerateContent", "GenerateContentStream", operation="chat", response_id=None),
+        "wrapper-langchain": Claim(
+            (Row("ChatCompletion", 0, _SERVED_ONLY),), (Shadow("ChatOpenAI", "wrapper", changes=_SERVED_ONLY),)
+        ),
+    },
+    "openllmetry": {
+        **_openai("openai.chat", "openai.embeddings", plain={"user": "u-17"}),
+        # Its spans of responses name no model that was asked for.
+        "retrieve": Claim(
+            (Row("openai.response", 0, {"request_model": None}),), (Shadow("openai.response#2", "retrieve"),)
+        ),
+        **_beside_native(
+            "anthropic.chat", output_tokens=51, usage_flags=["emitter_miscounts"]
+        ),  # the start's count is added to the final one: 51 for 50
+        # Two traces, no ids, no tokens: nothing tells that these are one failed call.
+        "anthropic-error": Claim((Row(_NATIVE), Row("anthropic.chat"))),
+        "gemini-plain": _one(_GENERATE),
+        "gemini-cached": _one(_GENERATE),
+        # Thoughts are in nothing but the total.
+        "gemini-reasoning": _one(_GENERATE, reasoning_tokens=None, usage_flags=["output_from_total"]),
+        "gemini-stream": _one(_GENERATE),
+        "wrapper-langchain": _one("ChatOpenAI.chat"),
+    },
+    "otel": {
+        **_openai(_CHAT, _EMBED, reasoning=_REASON),
+        "retrieve": _one(_CHAT),
+        "older-plain": _one(_CHAT),
+        "older-stream": _one(_CHAT),
+        "older-error": _one(_CHAT),
+        # It switches the span of the SDK off.
+        "wrapper-langchain": _one(_CHAT),
+        **_beside_native(_CLAUDE),
+        "anthropic-error": Claim((Row(_NATIVE),), (Shadow(_CLAUDE, "second_instrumentor"),)),
+        **_gemini(_GENERATE),
+    },
+    "anthropic_sdk": {
+        **{name: _one(_NATIVE) for name in ("plain", "cached", "reasoning", "stream", "error")},
+        # Its tool runner has no tokens.
+        "wrapper-tool-runner": Claim((Row(_NATIVE), Row(f"{_NATIVE}#2", 1))),
+        "wrapper-instrumentor": Claim((Row(_NATIVE),), (Shadow(_CLAUDE, "second_instrumentor"),)),
+    },
+    "langfuse": {
+        "plain": _one(
+            "OpenAI-generation", **_SERVED_ONLY, **_SOMEBODY, response_id=None, metadata={"team": "radiology"}
+        ),
+        "stream": _one("OpenAI-generation", **_SERVED_ONLY, response_id=None),
+        "cached": _one("OpenAI-generation", **_SERVED_ONLY, response_id=None),
+        "reasoning": _one("OpenAI-generation", response_id=None),
+        "error": _one("OpenAI-generation", error_code="_OTHER", reported_cost_usd="0"),
+        "embedding": _one("OpenAI-embedding"),
+        "wrapper-agent": _one("OpenAI-generation", **_SERVED_ONLY, response_id=None),
+        **{
+            f"langchain-{name}": Claim(
+                (Row("OpenAI-generation", 0, _SERVED_ONLY | _NO_ID),),
+                (Shadow("ChatOpenAI", "wrapper", changes=_SERVED_ONLY | _NO_ID),),
+            )
+            for name in ("cached", "reasoning")
+        },
+    },
+    "logfire": {
+        **_openai("Chat Completion with {request_data[model]!r}", "Embedding Creation with {request_data[model]!r}"),
+        "stream": _one("streaming response from {request_data[model]!r} took {duration:.2f}s"),
+        **{
+            f"anthropic-{name}": _one("Message with {request_data[model]!r}")
+            for name in ("plain", "cached", "reasoning", "error")
+        },
+        "anthropic-stream": _one("streaming response from {request_data[model]!r} took {duration:.2f}s"),
+    },
+    "pydantic_ai": {
+        **_openai(_CHAT, _EMBED, reasoning=_REASON),
+        # What it reports: 100 × 0.15 + 50 × 0.6 dollars a million, and so on.
+        "plain": _one(_CHAT, reported_cost_usd="0.000045"),
+        "stream": _one(_CHAT, reported_cost_usd="0.000045"),
+        "cached": _one(_CHAT, reported_cost_usd="0.000135"),
+        "reasoning": _one(_REASON, reported_cost_usd="0.00033"),
+        "embedding": _one(_EMBED, reported_cost_usd="0.00000128"),
+        "wrapper-agent": _agent(_CHAT, "invoke_agent agent", reported_cost_usd="0.000045"),
+        "wrapper-agent-with-tool": _tool(_CHAT, "invoke_agent agent"),
+        "v1-wrapper-agent-with-tool": _tool(_CHAT, "agent run"),
+    },
+    "litellm": {
+        **_openai("litellm_request", "litellm_request", usage_flags=["gateway"]),
+        "plain": _one("litellm_request", user="u-17", usage_flags=["gateway"]),
+        # Its streams are answered under the name that was asked for.
+        "stream": _one("litellm_request", model="gpt-4o-mini", usage_flags=["gateway"]),
+        # Ids of LiteLLM's own, where the provider's is missing or is replaced.
+        "error": _one("litellm_request", response_id="00000000-0000-4000-8000-000000000001", usage_flags=["gateway"]),
+        "embedding": _one(
+            "litellm_request",
+            operation="embeddings",
+            response_id="00000000-0000-4000-8000-000000000001",
+            usage_flags=["gateway"],
+        ),
+        "anthropic-cached": _one(
+            "litellm_request",
+            response_id="chatcmpl-00000000-0000-4000-8000-000000000001",
+            usage_flags=["gateway"],
+        ),
+        # The second generation: what it reports is made with doubles, and no reasoning.
+        "v2-plain": _litellm_2(_CHAT, "0.000044999999999999996"),
+        "v2-stream": _litellm_2(_CHAT, "0.000044999999999999996", model="gpt-4o-mini"),
+        "v2-cached": _litellm_2(_CHAT, "0.00013499999999999997"),
+        "v2-reasoning": _litellm_2(_REASON, "0.00033", reasoning_tokens=None),
+        "v2-error": _litellm_2(_CHAT, "0", input_tokens=0, output_tokens=0),
+        "v2-embedding": _litellm_2(_EMBED, "0.00000128"),
+        "v2-anthropic-cached": _litellm_2(
+            _CLAUDE, "0.0015300000000000001", response_id="chatcmpl-00000000-0000-4000-8000-000000000001"
+        ),
+        "v2-wrapper-sdk": Claim((Row("ChatCompletion", 0, _SERVED_ONLY),), (Shadow(_CHAT, "gateway"),)),
+    },
+    "openlit": {
+        **_openai(_CHAT, _EMBED, reasoning=_REASON, plain={"user": "u-17"}),
+        # Reasoning is in none of its attributes; output has it.
+        "reasoning": _one(_REASON, reasoning_tokens=None),
+        **{f"anthropic-{name}": _one(_CLAUDE) for name in ("plain", "cached", "stream", "error")},
+        "anthropic-reasoning": _one(_CLAUDE, reasoning_tokens=None),
+        **_gemini(_CHAT_GEMINI),
+    },
+    "google_adk": {
+        **{
+            name: _one(_GENERATE, session_id=f"s-{name}", response_id=None)
+            for name in ("plain", "cached", "reasoning", "stream", "error")
+        },
+        # Version 1 reports no cache, no user, and at first no thoughts.
+        "v1.20-plain": _adk_1("s-plain"),
+        "v1.20-cached": _adk_1("s-cached", cache_read_tokens=None),
+        "v1.20-reasoning": _adk_1("s-reasoning", output_tokens=30, reasoning_tokens=None),
+        "v1.20-error": _one(
+            "call_llm", provider="unknown", model="unknown", request_model=None, operation="generate_content"
+        ),
+        **{
+            f"v1.39-{name}": Claim(
+                (
+                    Row(
+                        "call_llm", 0, {**changes, "session_id": f"s-{name}", "operation": "generate_content", **_NO_ID}
+                    ),
+                ),
+                (Shadow(_GENERATE, "wrapper", changes={**changes, **inner, "usage_flags": ["emitter_miscounts"]}),),
+            )
+            for name, changes, inner in (
+                ("plain", {}, {}),
+                ("cached", {"cache_read_tokens": None}, {}),
+                ("reasoning", {}, {"output_tokens": 30, "reasoning_tokens": None}),
+            )
+        },
+        "v1.39-error": Claim((Row(_GENERATE),), (Shadow("call_llm", "wrapper"),)),
+    },
+    "strands": {
+        name: Claim(
+            (Row("chat", 0, _SOMEBODY | _NO_ID | {"model": "gpt-4o-mini"}),),
+            (Shadow("invoke_agent Strands Agents", "agent_total", changes=_SOMEBODY | _NO_ID),),
+        )
+        for name in ("plain", "cached")
+    }
+    | {
+        "reasoning": Claim(
+            # Reasoning is in none of its attributes; output has it.
+            (Row("chat", 0, _SOMEBODY | _NO_ID | {"reasoning_tokens": None}),),
+            (Shadow("invoke_agent Strands Agents", "agent_total", changes={"reasoning_tokens": None}),),
+        ),
+        "error": _one("chat", **_SOMEBODY, error_code="ModelThrottledException"),
+    },
+    "semantic_kernel": {
+        "plain": _one(_CHAT, model="gpt-4o-mini"),
+        "stream": _one(_CHAT, model="gpt-4o-mini"),
+        # It reports no part of the totals, and the model that was asked for.
+        "cached": _one(_CHAT, model="gpt-4o-mini", cache_read_tokens=None),
+        "reasoning": _one(_REASON, reasoning_tokens=None),
+        "error": _one(_CHAT, error_code="ServiceResponseException"),
+    },
+    "mlflow": {
+        **{name: _one("Completions", **_SERVED_ONLY) for name in ("plain", "stream", "cached")},
+        # Reasoning is in none of its attributes; output has it.
+        "reasoning": _one("Completions", reasoning_tokens=None),
+        "error": _one("Completions"),
+        # It reports no tokens of embeddings.
+        "embedding": _one("Embeddings", input_tokens=None, output_tokens=None),
+        **_beside_native("Messages.create"),
+        "anthropic-error": Claim((Row(_NATIVE), Row("Messages.create"))),
+        # It does not read streams of messages: a call of unknown usage, in a trace of its own.
+        "anthropic-stream": Claim(
+            (Row(_NATIVE), Row("Messages.create", 0, {"input_tokens": None, "output_tokens": None, **_NO_ID}))
+        ),
+        "wrapper-agent": _one("Completions", **_SERVED_ONLY),
+    },
+    "vercel": {
+        **{name: _agent(_CHAT, "invoke_agent gpt-4o-mini") for name in ("plain", "stream", "cached")},
+        "reasoning": Claim(
+            (Row(_REASON, 0, {"reasoning_tokens": None}),),
+            (Shadow("invoke_agent o4-mini", "agent_total", changes={"reasoning_tokens": None}),),
+        ),
+        "error": _one(_CHAT, error_code="AI_APICallError"),
+        "embedding": _one(f"{_EMBED}#2"),
+        "wrapper-agent-with-tool": _tool(_CHAT, "invoke_agent gpt-4o-mini"),
+        **{
+            f"v6-{name}": Claim(
+                (Row(f"ai.{method}.{leaf}", 0, {**_SOMEBODY, "metadata": {"team": "radiology"}}),),
+                (Shadow(f"ai.{method}", "wrapper"),),
+            )
+            for name, method, leaf in (
+                ("plain", "generateText", "doGenerate"),
+                ("cached", "generateText", "doGenerate"),
+                ("reasoning", "generateText", "doGenerate"),
+                ("stream", "streamText", "doStream"),
+                ("embedding", "embed", "doEmbed"),
+            )
+        },
+        **_vercel("v3", cached={"cache_read_tokens": None}, reasoning={"reasoning_tokens": None}),
+        **_vercel("v4"),
+        **_vercel("v5", cached={"cache_read_tokens": None}, reasoning={"reasoning_tokens": None}),
+        # Version 3 tells nothing of the cache, and Anthropic's input is without it.
+        "v3-anthropic-plain": _vercel_one("generateText", "doGenerate"),
+        **{
+            f"v3-anthropic-{name}": _vercel_one(
+                method, leaf, input_tokens=10, cache_read_tokens=None, cache_write_tokens=None
+            )
+            for name, method, leaf in (
+                ("cached", "generateText", "doGenerate"),
+                ("stream-cached", "streamText", "doStream"),
+            )
+        },
+        **{
+            f"v{version}-anthropic-{name}": _vercel_one(method, leaf)
+            for version in (4, 5, 6)
+            for name, method, leaf in (
+                ("plain", "generateText", "doGenerate"),
+                ("cached", "generateText", "doGenerate"),
+                ("stream-cached", "streamText", "doStream"),
+            )
+        },
+        "v6-error": _one("ai.generateText.doGenerate", error_code="AI_APICallError"),
+        "v6-wrapper-agent-with-tool": Claim(
+            (Row("ai.generateText.doGenerate"), Row("ai.generateText.doGenerate#2", 1)),
+            (Shadow("ai.generateText", "wrapper", 0, (0, 1)),),
+        ),
+    },
+}
+
+
+def expected_of(dialect: str, case: Case, spans: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the rows and shadows of a case. Raises ``RuntimeError`` when there is no claim, or no such span."""
+    claim = CLAIMS[dialect].get(case.name)
+    if claim is None:
+        raise RuntimeError(f"no claim for {case.name}; its spans are {list(_names(spans))}")
+    ids = dict(_names(spans))
+    try:
+        rows = [
+            {"span_id": ids[row.span], **_of_call(case.calls[row.call]), **_operation(dialect, row.span), **row.changes}
+            for row in claim.rows
+        ]
+        shadows = [
+            {
+                "span_id": ids[shadow.span],
+                "restates": rows[shadow.row]["span_id"],
+                "reason": shadow.reason,
+                **_tokens(case.calls, shadow.calls),
+                **{
+                    key: value
+                    for key, value in shadow.changes.items()
+                    if key.endswith("tokens") or key == "usage_flags"
+                },
+            }
+            for shadow in claim.shadows
+        ]
+    except KeyError as error:
+        raise RuntimeError(f"{case.name}: no span {error}; there are {list(ids)}") from None
+    return {"rows": rows, "shadows": shadows}
+
+
+def _names(spans: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield (name, id) of every span, in order; from the second of a name on with its number."""
+    seen: dict[str, int] = {}
+    found = [span for resource in spans for scope in resource["scopeSpans"] for span in scope["spans"]]
+    for span in sorted(found, key=lambda span: (int(span["startTimeUnixNano"]), span["spanId"])):
+        seen[span["name"]] = number = seen.get(span["name"], 0) + 1
+        yield span["name"] if number == 1 else f"{span['name']}#{number}", span["spanId"]
+
+
+def _operation(dialect: str, span: str) -> dict[str, str]:
+    if "mbed" in span:
+        return {"operation": "embeddings"}
+    return {"operation": "generate_content" if span.startswith("generate_content") else "chat"}
+
+
+def _of_call(call: Call) -> dict[str, Any]:
+    failed = call.status >= 400
+    return {
+        "provider": PROVIDERS[call.provider],
+        "model": call.model,
+        "request_model": call.request_model,
+        **_tokens([call], (0,)),
+        "success": not failed,
+        "error_code": "RateLimitError" if failed else None,
+        "response_id": call.response_id,
+    }
+
+
+def _tokens(calls: list[Call], numbers: tuple[int, ...]) -> dict[str, Any]:
+    """Return tokens in the meaning of the rows: totals with all their parts, and every part that is not 0."""
+    if all(calls[number].status >= 400 for number in numbers):
+        return {"input_tokens": None, "output_tokens": None}
+    chosen = [calls[number].tokens for number in numbers]
+    found: dict[str, Any] = {"input_tokens": sum(tokens.input for tokens in chosen)}
+    found["output_tokens"] = sum(tokens.output for tokens in chosen)
+    for name, column in _PARTS.items():
+        if count := sum(int(getattr(tokens, name)) for tokens in chosen):
+            found[column] = count
+    return found

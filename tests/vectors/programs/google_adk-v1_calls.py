@@ -1,0 +1,30 @@
+# ruff: noqa: E402 - the package reads the environment when it is imported; named like its environment
+"""Make the calls of the vectors of Google ADK 1."""
+
+import asyncio
+import os
+
+from session import GEMINI, GEMINI_MODEL, case, provider
+
+os.environ |= {"GOOGLE_API_KEY": "none", "GOOGLE_GENAI_USE_VERTEXAI": "0", "GOOGLE_GEMINI_BASE_URL": GEMINI}
+prefix = os.environ["VECTORS_OF"].removeprefix("google_adk-")
+traces = provider()
+from google.adk.agents import Agent
+from google.adk.runners import InMemoryRunner
+from google.genai import types
+
+ask = types.Content(role="user", parts=[types.Part(text="Say something short.")])
+
+
+async def main():
+    runner = InMemoryRunner(Agent(name="clerk", model=GEMINI_MODEL, instruction="Answer."), app_name="app")
+    for name in ("plain", "cached", "reasoning", "error"):
+        with case(f"{prefix}-{name}", traces.force_flush, fails=name == "error"):
+            session = await runner.session_service.create_session(
+                app_name="app", user_id="u-17", session_id=f"s-{name}"
+            )
+            async for _ in runner.run_async(user_id="u-17", session_id=session.id, new_message=ask):
+                pass
+
+
+asyncio.run(main())
