@@ -42,7 +42,7 @@ TABLES = "ai_usage_logs, ai_usage_rollups, ai_usage_rollup_keys, ai_usage_quaran
 class Receiver:
     """Run ``ai-usage serve`` as users do, in its own process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workers: int) -> None:
         self._folder = folder
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AI_USAGE_")}
         environment.pop("DATABASE_URL", None)
@@ -53,27 +53,25 @@ class Receiver:
             "AI_USAGE_API_LISTEN": "127.0.0.1:0",
             "AI_USAGE_READY_FILE": str(folder / "ready.json"),
             "AI_USAGE_LOG_LEVEL": "warning",
+            "AI_USAGE_WORKERS": str(workers),
         }
         command = [str(Path(sys.executable).with_name("ai-usage")), "serve"]
         self.process = subprocess.Popen(command, env=environment)
         self.addresses = self._wait()
         pid_file = folder / "data" / "postgresql" / "postmaster.pid"
         self.postgres = psutil.Process(int(pid_file.read_text().split()[0]))
-        self.self = psutil.Process(self.process.pid)
+        server = psutil.Process(self.process.pid)
+        postgres = {self.postgres, *self.postgres.children(recursive=True)}
+        self.processes = [server, *(one for one in server.children(recursive=True) if one not in postgres)]
 
     def cpu_s(self) -> float:
-        times = self.self.cpu_times()
-        return times.user + times.system
+        return cpu_s(self.processes)
 
     def postgres_cpu_s(self) -> float:
-        total = 0.0
-        for process in (self.postgres, *self.postgres.children(recursive=True)):
-            times = process.cpu_times()
-            total += times.user + times.system
-        return total
+        return cpu_s([self.postgres, *self.postgres.children(recursive=True)])
 
     def rss_mib(self) -> float:
-        return self.self.memory_info().rss / 2**20
+        return sum(process.memory_info().rss for process in self.processes) / 2**20
 
     def stop(self) -> None:
         self.process.terminate()
@@ -87,6 +85,11 @@ class Receiver:
                 raise SystemExit("the receiver did not start; see above")
             time.sleep(0.05)
         return json.loads(ready.read_text())
+
+
+def cpu_s(processes: list[psutil.Process]) -> float:
+    """Return the CPU seconds processes have used so far."""
+    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
 
 
 async def bare_copy(connection: Any, batches: list[list[Any]]) -> float:
@@ -107,14 +110,19 @@ async def send(
 
     With a rate, requests start on a schedule and an acknowledgement is timed from when its request was due.
     """
-    async with grpc.aio.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
-        export = channel.unary_unary(EXPORT)
-        await channel.channel_ready()
+    async with contextlib.AsyncExitStack() as stack:
+        # A connection for each sender, as different apps have.
+        local = [("grpc.max_send_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+        channels = [grpc.aio.insecure_channel(address, options=local) for _ in range(concurrency)]
+        for channel in channels:
+            await stack.enter_async_context(channel)
+            await channel.channel_ready()
         took: list[float] = []
         numbered = iter(enumerate(requests))
         started = time.perf_counter()
 
-        async def sender() -> None:
+        async def sender(channel: grpc.aio.Channel) -> None:
+            export = channel.unary_unary(EXPORT)
             for number, request in numbered:
                 due = time.perf_counter()
                 if requests_per_s is not None:
@@ -131,7 +139,7 @@ async def send(
                         await asyncio.sleep(0.2)
                 took.append(time.perf_counter() - due)
 
-        await asyncio.gather(*(sender() for _ in range(concurrency)))
+        await asyncio.gather(*map(sender, channels))
         return time.perf_counter() - started, took
 
 
@@ -312,10 +320,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="COPY and receiver in turn (default 3)")
     parser.add_argument("--minutes", type=float, default=0.5, help="at half the rate (default 0.5)")
     parser.add_argument("--concurrency", type=int, default=16, help="requests in flight (default 16)")
+    parser.add_argument("--workers", type=int, default=1, help="AI_USAGE_WORKERS of the server (default 1)")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ai-usage-bench-"))
     try:
-        receiver = Receiver(folder)
+        receiver = Receiver(folder, options.workers)
         try:
             result = asyncio.run(measure(options, receiver))
         finally:
