@@ -46,11 +46,16 @@ browser: exporter/ui/node_modules/.ready ## Get what the page's tests need: Chro
 demo: setup ## Start everything, run an app against a stand-in provider, show what it cost, keep serving
 	@$(BIN)/ai-usage demo
 
+# Two are named apart so that what they leave out and their tables of outages and faults are printed too.
+REAL_PARTS := tests tests/collector tests/end_to_end/faults --ignore tests/unit
+
 .PHONY: test
 test: setup browser fault-tools ## Run the tests: unit tests first, then everything on real parts
 	$(BIN)/pytest tests/unit -n 2 -q
-	@# Named apart so that what they leave out and their tables of outages and faults are printed too.
-	$(BIN)/pytest tests tests/collector tests/end_to_end/faults --ignore tests/unit -n 2 -q
+	@# What failed is run again, alone: that tells what is broken from what a busy machine was too slow for. Both runs
+	@# are printed.
+	$(BIN)/pytest $(REAL_PARTS) -n 2 -q || { [ $$? = 1 ] && echo "Running again, one at a time, what failed" && \
+		$(BIN)/pytest $(REAL_PARTS) -q --last-failed --last-failed-no-failures none; }
 
 .PHONY: test-faults
 test-faults: setup fault-tools ## Harm a running receiver in every way, at length, and print what each fault cost (20 minutes)
