@@ -43,6 +43,7 @@ USAGE_CACHE_READ_AUDIO_TOKENS: Final = "gen_ai.usage.audio.cache_read.input_toke
 USAGE_INPUT_IMAGE_TOKENS: Final = "gen_ai.usage.image.input_tokens"  # subset of input
 USAGE_OUTPUT_IMAGE_TOKENS: Final = "gen_ai.usage.image.output_tokens"  # subset of output
 USAGE_PARTIAL: Final = "ai_usage.usage.partial"  # bool: the stream ended before the provider's final numbers
+USAGE_COMPACTION_ADDED: Final = "ai_usage.usage.compaction_added"  # bool: totals hold what is billed beside the reply's
 
 UNSAMPLED: Final = "ai_usage.unsampled"  # bool: the sampler dropped the trace; usage backends only
 COUNTED_BY: Final = "ai_usage.counted_by"  # string, span id in hex: the span of this package that counts the call

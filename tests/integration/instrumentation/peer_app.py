@@ -103,6 +103,14 @@ def main(peer: str, order: str, source: str, site_packages: str) -> None:
         "anthropic_stream": lambda: drain(
             anthropic_of(wire.events(wire.message_events())).messages.create(**asked, stream=True)
         ),
+        "anthropic_compaction": lambda: anthropic_of(
+            wire.body(wire.message(usage=wire.COMPACTED_USAGE))
+        ).beta.messages.create(**asked),
+        "anthropic_compaction_stream": lambda: drain(
+            anthropic_of(wire.events(wire.message_events(wire.COMPACTED_USAGE))).beta.messages.create(
+                **asked, stream=True
+            )
+        ),
         "gemini": lambda: gemini_of(wire.body(wire.content())).models.generate_content(
             model="gemini-2.5-flash", contents="x"
         ),

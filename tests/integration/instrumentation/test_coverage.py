@@ -292,19 +292,13 @@ ANTHROPIC_CASES = {
         events(wire.message_events()), lambda c: drain_in(c.beta.messages.stream(**ASKED)), ANTHROPIC
     ),
     "beta_iterations": Case(
-        body(
-            wire.message(
-                usage={
-                    **wire.ANTHROPIC_USAGE,
-                    "iterations": [
-                        {"type": "compaction", "input_tokens": 500, "output_tokens": 60},
-                        {"type": "message", "input_tokens": 10, "output_tokens": 30},
-                    ],
-                }
-            )
-        ),
+        body(wire.message(usage=wire.COMPACTED_USAGE)),
         lambda c: c.beta.messages.create(**ASKED),
         ANTHROPIC._replace(input_tokens=1710, output_tokens=90),
+    ),
+    # Its own counts are those of the model that answered in the end.
+    "beta_fallback": Case(
+        body(wire.message(usage=wire.FALLBACK_USAGE)), lambda c: c.beta.messages.create(**ASKED), ANTHROPIC
     ),
 }
 

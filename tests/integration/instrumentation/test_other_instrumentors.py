@@ -26,6 +26,8 @@ EXPECTED = {
     "openai_embeddings": (8, None),
     "anthropic": (1210, 30),
     "anthropic_stream": (1210, 30),
+    "anthropic_compaction": (1710, 90),
+    "anthropic_compaction_stream": (1710, 90),
     "gemini": (107, 50),
     "gemini_stream": (107, 50),
 }

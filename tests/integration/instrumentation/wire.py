@@ -35,6 +35,20 @@ ANTHROPIC_USAGE = {
     "output_tokens": 30,
     "service_tier": "standard",
 }
+COMPACTED_USAGE = {
+    **ANTHROPIC_USAGE,
+    "iterations": [
+        {"type": "compaction", "input_tokens": 500, "output_tokens": 60},
+        {"type": "message", "input_tokens": 10, "output_tokens": 30},
+    ],
+}
+FALLBACK_USAGE = {
+    **ANTHROPIC_USAGE,
+    "iterations": [
+        {"type": "message", "model": "claude-fable-5", "input_tokens": 10, "output_tokens": 0},
+        {"type": "fallback_message", "model": "claude-sonnet-4-5-20250929", **ANTHROPIC_USAGE},
+    ],
+}
 GEMINI_USAGE = {
     "promptTokenCount": 100,
     "cachedContentTokenCount": 40,
@@ -161,7 +175,7 @@ def message(**more: Any) -> dict[str, Any]:
     }
 
 
-def message_events() -> list[dict[str, Any]]:
+def message_events(final_usage: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     start = message(content=[], stop_reason=None, usage={**ANTHROPIC_USAGE, "output_tokens": 1})
     return [
         {"type": "message_start", "message": start},
@@ -171,7 +185,7 @@ def message_events() -> list[dict[str, Any]]:
         {
             "type": "message_delta",
             "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-            "usage": {"output_tokens": 30},
+            "usage": final_usage or {"output_tokens": 30},
         },
         {"type": "message_stop"},
     ]

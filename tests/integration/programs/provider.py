@@ -1,12 +1,14 @@
-"""The demo's stand-in provider, which also calls the first tool it is offered, once a conversation."""
+"""The demo's stand-in provider, which also calls the first tool it is offered and sums conversations up if told to."""
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ai_usage_exporter.demo import replies
 from ai_usage_exporter.demo.provider import StandInProvider, _Handler
+from ai_usage_exporter.demo.replies import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,42 @@ class _ToolHandler(_Handler):
         }
         choice["finish_reason"] = "tool_calls"
         self._send_json(200, reply)
+
+    def _answer_anthropic(self, body: dict[str, Any], raw: bytes) -> None:
+        if "context_management" not in body:
+            super()._answer_anthropic(body, raw)
+            return
+        is_stream = bool(body.get("stream"))
+        call = self._hand_out("anthropic", body["model"], raw, is_stream=is_stream)
+        if call is None:
+            return
+        reply_id, tokens = call
+        # Half of what is billed is the summary's, and in none of the message's own counts.
+        summary = Tokens((tokens.input - tokens.cached - tokens.cache_written) // 2, tokens.output // 2, 0, 0, 0)
+        message = tokens._replace(input=tokens.input - summary.input, output=tokens.output - summary.output)
+        reply = replies.anthropic_message(reply_id, body["model"], message)
+        iterations = [
+            {"type": "compaction", "input_tokens": summary.input, "output_tokens": summary.output},
+            {"type": "message", **reply["usage"]},
+        ]
+        if is_stream:
+            self._send_events(
+                _with_iterations(replies.anthropic_message_stream(reply_id, body["model"], message), iterations)
+            )
+        else:
+            reply["usage"] |= {"iterations": iterations}
+            self._send_json(200, reply)
+
+
+def _with_iterations(events: Iterator[bytes], iterations: list[dict[str, Any]]) -> Iterator[bytes]:
+    for event in events:
+        if event.startswith(b"event: message_delta"):
+            name, _, data = event.partition(b"data: ")
+            delta = json.loads(data)
+            delta["usage"]["iterations"] = iterations
+            yield name + b"data: " + json.dumps(delta).encode() + b"\n\n"
+        else:
+            yield event
 
 
 @contextmanager

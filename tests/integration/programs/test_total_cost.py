@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from ai_usage_exporter.demo.provider import HandedOut, StandInProvider
 
 HERE = Path(__file__).parent
+SOURCE = HERE.parents[2] / "instrumentation" / "src"
 PROGRAMS = {
     "openai_three_times": {"second_instrumentor"},
     "langchain_over_openai": {"second_instrumentor", "wrapper"},
     "litellm_over_openai": {"wrapper"},
     "litellm_traced_by_itself": {"gateway"},
+    "anthropic_compaction": {"second_instrumentor"},
     "anthropic_native": {"second_instrumentor"},
     "pydantic_ai_agent": {"second_instrumentor", "wrapper", "agent_total"},
 }
@@ -71,6 +73,7 @@ async def test_total_cost_is_what_the_provider_handed_out(
 def _run(interpreter: Path, program: str, provider: StandInProvider, otlp_http: str) -> None:
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
     environ = kept | {
+        "PYTHONPATH": str(SOURCE),  # the environment is shared by all clones: this one's package is tested
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{otlp_http}",
         "OTEL_SERVICE_NAME": program,
         "OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ai_usage import semconv
-from ai_usage_exporter.normalize.reading import AGENT_TOTAL, EMITTER_MISCOUNTS, Reading, has_usage
+from ai_usage_exporter.normalize.reading import AGENT_TOTAL, COMPACTION_ADDED, EMITTER_MISCOUNTS, Reading, has_usage
 from ai_usage_exporter.normalize.values import text
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ _SPELLINGS: Final = {"embedding": "embeddings", "text_completions": "text_comple
 
 def read(span: Span) -> Reading | None:
     """Return what a span says that follows the conventions; ``None`` when it is no call and sums up none."""
-    return read_as(span, "ai_usage" if span.scope_name.startswith("ai_usage.") else "otel")
+    if not span.scope_name.startswith("ai_usage."):
+        return read_as(span, "otel")
+    flags = (COMPACTION_ADDED,) if semconv.USAGE_COMPACTION_ADDED in span.attributes else ()
+    return read_as(span, "ai_usage", flags=flags)
 
 
 def read_as(span: Span, emitter: str, *, flags: tuple[str, ...] = (), cache_apart: bool = False) -> Reading | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ai_usage import semconv
 from ai_usage._fields import field, whole, word
@@ -12,16 +12,20 @@ from ai_usage.tokens import NOT_REPORTED, TokenUsage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from opentelemetry.util.types import AttributeValue
+
+
+# What the top-level fields count: the message, by whichever model it was answered in the end.
+_COUNTED: Final = frozenset({None, "message", "fallback_message"})
+
 
 def read_usage(usage: Any) -> TokenUsage:
     """Return the tokens of an Anthropic ``usage`` object, iterations billed outside its own fields included."""
     if usage is None:
         return NOT_REPORTED
     own = _one(usage)
-    for iteration in field(usage, "iterations") or ():
-        # The message itself is what the top-level fields count; compaction and other sub-calls are not in there.
-        if field(iteration, "type") not in {None, "message"}:
-            own = _add(own, _one(iteration))
+    for iteration in _beside(usage):
+        own = _add(own, _one(iteration))
     return own
 
 
@@ -36,7 +40,7 @@ def read_message(message: Any) -> Reply:
         response_id=word(field(message, "id")),
         finish_reasons=(stop,) if stop else (),
         service_tier=tier,
-        extra={semconv.SERVICE_TIER: tier} if tier else None,
+        extra=_extra(usage, tier),
     )
 
 
@@ -56,8 +60,12 @@ def read_message_stream(first: Any, last: Iterable[Any]) -> Reply:
     usage = field(delta, "usage")
     start = field(field(first, "message"), "usage")
     stop = word(field(field(delta, "delta"), "stop_reason"))
+    latest = _Latest(usage, start)
     return reply._replace(
-        usage=read_usage(_Latest(usage, start)), finish_reasons=(stop,) if stop else (), is_complete=True
+        usage=read_usage(latest),
+        finish_reasons=(stop,) if stop else (),
+        extra=_extra(latest, reply.service_tier),
+        is_complete=True,
     )
 
 
@@ -71,6 +79,20 @@ class _Latest:
     def __getattr__(self, name: str) -> Any:
         value = field(self._newer, name)
         return field(self._older, name) if value is None else value
+
+
+def _beside(usage: Any) -> list[Any]:
+    """Return the iterations that are billed with the message and not counted by the top-level fields: compaction."""
+    return [one for one in field(usage, "iterations") or () if field(one, "type") not in _COUNTED]
+
+
+def _extra(usage: Any, tier: str | None) -> dict[str, AttributeValue] | None:
+    extra: dict[str, AttributeValue] = {}
+    if tier:
+        extra[semconv.SERVICE_TIER] = tier
+    if _beside(usage):
+        extra[semconv.USAGE_COMPACTION_ADDED] = True
+    return extra or None
 
 
 def _one(usage: Any) -> TokenUsage:
