@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.vectors.standin import Call, Case
 
-PROVIDERS: Final = {"openai": "openai", "anthropic": "anthropic", "gemini": "gcp.gemini"}
+PROVIDERS: Final = {"openai": "openai", "anthropic": "anthropic", "gemini": "gcp.gemini", "bedrock": "aws.bedrock"}
 _PARTS: Final = {"cached": "cache_read_tokens", "cache_written": "cache_write_tokens", "reasoning": "reasoning_tokens"}
 
 
@@ -146,6 +146,26 @@ def _vercel(version: str, *, cached: Any = {}, reasoning: Any = {}) -> dict[str,
     }
 
 
+_ON_BEDROCK: Final = "chat claude-sonnet-4-5-20250929-v1:0"
+_BOTOCORE: Final = "chat anthropic.claude-sonnet-4-5-20250929-v1:0"
+_CASES_ON_BEDROCK: Final = ("plain", "cached", "stream", "stream-cached", "error", "invoke-plain", "invoke-stream")
+
+
+def _over_sdk(outer: str, inner: str, *, same_name: bool = False, **changes: Any) -> Claim:
+    """Claim that of two calls the SDK's spans are the rows, and the framework's around them are wrappers."""
+    rows, shadows = (inner, f"{inner}#2"), (outer, f"{outer}#2")
+    if same_name:
+        rows, shadows = (f"{inner}#2", f"{inner}#4"), (outer, f"{outer}#3")
+    return Claim(
+        tuple(Row(name, number, changes) for number, name in enumerate(rows)),
+        tuple(Shadow(name, "wrapper", number, (number,)) for number, name in enumerate(shadows)),
+    )
+
+
+def _two(span: str, **changes: Any) -> Claim:
+    return Claim((Row(span, 0, changes), Row(f"{span}#2", 1, changes)))
+
+
 CLAIMS: Final[dict[str, dict[str, Claim]]] = {
     "openinference": {
         "plain": _one("ChatCompletion", **_SERVED_ONLY, **_SOMEBODY, metadata={"team": "radiology"}),
@@ -163,6 +183,21 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         "wrapper-langchain": Claim(
             (Row("ChatCompletion", 0, _SERVED_ONLY),), (Shadow("ChatOpenAI", "wrapper", changes=_SERVED_ONLY),)
         ),
+        # Agents and chains have no tokens there.
+        "wrapper-openai-agents": _two("response", **_SERVED_ONLY),
+        "wrapper-openai-agents-over-sdk": _over_sdk("response", "Response", **_SERVED_ONLY, **_SOMEBODY),
+        "wrapper-langchain-chain": _one("ChatOpenAI", **_SERVED_ONLY, **_NO_ID),
+        "wrapper-langchain-agent": _two("ChatOpenAI", **_SERVED_ONLY, **_NO_ID),
+        "wrapper-langchain-agent-over-sdk": _over_sdk("ChatOpenAI", "ChatCompletion", **_SERVED_ONLY),
+        **{
+            f"bedrock-{name}": _one(
+                {"invoke": "bedrock.invoke_model"}.get(name.partition("-")[0], "bedrock.converse")
+                + {"stream": "_stream", "stream-cached": "_stream", "invoke-stream": "_with_response_stream"}.get(
+                    name, ""
+                )
+            )
+            for name in (*_CASES_ON_BEDROCK, "invoke-cached")
+        },
     },
     "openllmetry": {
         **_openai("openai.chat", "openai.embeddings", plain={"user": "u-17"}),
@@ -181,6 +216,16 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         "gemini-reasoning": _one(_GENERATE, reasoning_tokens=None, usage_flags=["output_from_total"]),
         "gemini-stream": _one(_GENERATE),
         "wrapper-langchain": _one("ChatOpenAI.chat"),
+        # Workflows, tasks, agents and tools have no tokens.
+        "wrapper-workflow": _one("openai.chat", **_SOMEBODY, metadata={"team": "radiology"}),
+        "wrapper-workflow-stream": _one("openai.chat"),
+        "wrapper-workflow-error": _one("openai.chat", **_SOMEBODY),
+        "wrapper-agent-with-tool": _two("openai.chat"),
+        "wrapper-openai-agents": _over_sdk("openai.response", "openai.response", same_name=True),
+        **{f"bedrock-{name}": _one(_ON_BEDROCK) for name in _CASES_ON_BEDROCK},
+        # Of an invoked model it reports no cache, and Anthropic's input is without it.
+        "bedrock-invoke-cached": _one(_ON_BEDROCK, input_tokens=10, cache_read_tokens=None, cache_write_tokens=None),
+        "bedrock-embedding": _one("text_completion titan-embed-text-v2:0"),
     },
     "otel": {
         **_openai(_CHAT, _EMBED, reasoning=_REASON),
@@ -193,6 +238,12 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         **_beside_native(_CLAUDE),
         "anthropic-error": Claim((Row(_NATIVE),), (Shadow(_CLAUDE, "second_instrumentor"),)),
         **_gemini(_GENERATE),
+        **{f"bedrock-{name}": _one(_BOTOCORE, **_NO_ID) for name in _CASES_ON_BEDROCK},
+        # Of an invoked model it reports no cache, and Anthropic's input is without it.
+        "bedrock-invoke-cached": _one(
+            _BOTOCORE, input_tokens=10, cache_read_tokens=None, cache_write_tokens=None, **_NO_ID
+        ),
+        "bedrock-embedding": _one("text_completion amazon.titan-embed-text-v2:0"),
     },
     "anthropic_sdk": {
         **{name: _one(_NATIVE) for name in ("plain", "cached", "reasoning", "stream", "error")},

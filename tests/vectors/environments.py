@@ -19,6 +19,7 @@ _OLDER_SDK: Final = ("opentelemetry-sdk==1.36.0", "opentelemetry-exporter-otlp-p
 _OPENAI: Final = "openai==3.54.0"
 _ANTHROPIC: Final = "anthropic==2.12.0"
 _GOOGLE: Final = "google-genai==3.4.0"
+_BOTO: Final = "boto3==1.44.8"
 SDKS: Final = (*_SDK, _OPENAI, _ANTHROPIC, _GOOGLE)
 
 PYTHON_PACKAGES: Final = {
@@ -32,6 +33,18 @@ PYTHON_PACKAGES: Final = {
         "opentelemetry-instrumentation-anthropic==0.62.4", "opentelemetry-instrumentation-google-generativeai==0.62.4",
         "opentelemetry-instrumentation-langchain==0.62.4", "langchain", "langchain-openai==1.7.4",
     ),
+    "openllmetry-workflow": (
+        _OPENAI, "openai-agents==0.24.0", "traceloop-sdk==0.62.4", "httpx",
+        "opentelemetry-instrumentation-openai==0.62.4",
+        "opentelemetry-instrumentation-openai-agents==0.62.4", "opentelemetry-exporter-otlp-proto-http",
+    ),
+    "openllmetry-bedrock": (*_SDK, _BOTO, "opentelemetry-instrumentation-bedrock==0.62.4"),
+    "openinference-agents": (
+        *_SDK, _OPENAI, "openai-agents==0.24.0", "langchain==1.5.2", "langchain-openai==1.7.4",
+        "openinference-instrumentation-openai==0.1.66", "openinference-instrumentation-openai-agents==2.6.0",
+        "openinference-instrumentation-langchain==0.1.80",
+    ),
+    "openinference-bedrock": (*_SDK, _BOTO, "openinference-instrumentation-bedrock==0.1.61"),
     "otel": (
         *SDKS, "opentelemetry-instrumentation-genai-openai==1.3b0",
         "opentelemetry-instrumentation-genai-anthropic==1.3b0",
@@ -42,6 +55,7 @@ PYTHON_PACKAGES: Final = {
         *_SDK, _OPENAI, "langchain", "langchain-openai==1.7.4", "opentelemetry-instrumentation-genai-openai==1.3b0",
         "opentelemetry-instrumentation-genai-langchain==1.3b0",
     ),
+    "otel-bedrock": (*_SDK, _BOTO, "opentelemetry-instrumentation-botocore==0.66b2"),
     "anthropic_sdk": (*_SDK, _ANTHROPIC, "opentelemetry-instrumentation-genai-anthropic==1.3b0"),
     "langfuse": (*_SDK, _OPENAI, "langfuse==5.0.4", "langchain", "langchain-openai==1.7.4"),
     "logfire": (*_SDK, _OPENAI, _ANTHROPIC, "logfire==5.4.0"),

@@ -1,4 +1,4 @@
-"""Stand in for OpenAI, Anthropic and Gemini on loopback, and for the receiver that gets the spans of each case.
+"""Stand in for OpenAI, Anthropic, Gemini and Bedrock on loopback, and for the receiver that gets the spans of a case.
 
 What is handed out depends on the case alone, so that every run of a program is answered alike. A program says where a
 case starts and ends with ``POST /case/<name>`` and ``POST /case``.
@@ -12,9 +12,11 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from urllib.parse import unquote
 
 from ai_usage_exporter.demo import replies
 from ai_usage_exporter.demo.replies import Tokens
+from tests.vectors import bedrock_replies, tool_replies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +30,14 @@ _TOKENS: Final = {
     ("openai", "cached"): Tokens(1200, 50, 1000, 0, 0),
     ("anthropic", "cached"): Tokens(1210, 30, 1000, 200, 0),
     ("anthropic", "reasoning"): Tokens(100, 50, 0, 0, 20),
+    ("bedrock", "cached"): Tokens(1210, 30, 1000, 200, 0),
     ("gemini", "cached"): Tokens(1200, 50, 1000, 0, 0),
     ("openai", "reasoning"): Tokens(100, 50, 0, 0, 20),
     ("gemini", "reasoning"): Tokens(100, 50, 0, 0, 20),
     ("openai", "retrieve"): Tokens(100, 50, 40, 0, 20),
 }
 _EMBEDDING: Final = Tokens(64, 0, 0, 0, 0)
+_AMAZON: Final = "application/vnd.amazon.eventstream"
 
 
 class Call(NamedTuple):
@@ -143,6 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.startswith("/gemini/"):
             model, _, method = path.rpartition("/")[2].partition(":")
             self._answer_gemini(model, method, query)
+        elif path.startswith("/bedrock/model/"):
+            model, _, method = path.removeprefix("/bedrock/model/").rpartition("/")
+            self._answer_bedrock(unquote(model), method, json.loads(raw))
         else:
             self._send_json(404, {"error": {"message": f"nothing at {path}", "type": "invalid_request_error"}})
 
@@ -197,7 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
                 call = Call(provider, _SERVED.get(model, model), model, name, 200, tokens)
             case.calls.append(call)
         if fails:
-            self._send_json(429, replies.refusal(provider), {"x-should-retry": "false"})
+            headers = {"x-should-retry": "false", "x-amzn-errortype": "ThrottlingException"}
+            self._send_json(429, replies.refusal(provider), headers)
             return None
         return call
 
@@ -209,21 +217,31 @@ class _Handler(BaseHTTPRequestHandler):
         if endpoint == "embeddings":
             self._send_json(200, replies.openai_embeddings(call.model, call.tokens))
         elif endpoint == "responses":
-            self._answer_response(call, is_stream=bool(body.get("stream")))
+            self._answer_response(call, body)
+        else:
+            self._answer_chat(call, body)
+
+    def _answer_chat(self, call: Call, body: dict[str, Any]) -> None:
+        name = (call.response_id or "").removeprefix("chatcmpl-")
+        answered = any(message.get("role") == "tool" for message in body["messages"])
+        tool = body["tools"][0]["function"]["name"] if body.get("tools") and not answered else ""
+        if body.get("stream") and tool:
+            self._send_events(tool_replies.openai_chat_stream(name, call.model, call.tokens, tool))
         elif body.get("stream"):
-            name = (call.response_id or "").removeprefix("chatcmpl-")
             wanted = bool((body.get("stream_options") or {}).get("include_usage"))
             self._send_events(replies.openai_chat_stream(name, call.model, call.tokens, include_usage=wanted))
         else:
-            reply = replies.openai_chat((call.response_id or "").removeprefix("chatcmpl-"), call.model, call.tokens)
-            tools = body.get("tools")
-            if tools and not any(message.get("role") == "tool" for message in body["messages"]):
-                _ask_for_tool(reply, tools[0]["function"]["name"])
+            reply = replies.openai_chat(name, call.model, call.tokens)
+            if tool:
+                tool_replies.openai_chat(reply, tool)
             self._send_json(200, reply)
 
-    def _answer_response(self, call: Call, *, is_stream: bool) -> None:
+    def _answer_response(self, call: Call, body: dict[str, Any]) -> None:
         reply = _openai_response(call.response_id or "", call.model, call.tokens)
-        if not is_stream:
+        answered = any(item.get("type") == "function_call_output" for item in body["input"] if isinstance(item, dict))
+        if body.get("tools") and not answered:
+            tool_replies.openai_response(reply, body["tools"][0]["name"])
+        if not body.get("stream"):
             self._send_json(200, reply)
             return
         started = reply | {"status": "in_progress", "usage": None, "output": []}
@@ -238,15 +256,33 @@ class _Handler(BaseHTTPRequestHandler):
         if call is None:
             return
         name = (call.response_id or "").removeprefix("msg_")
-        if body.get("stream"):
+        tool = body["tools"][0]["name"] if body.get("tools") and len(body["messages"]) == 1 else ""
+        if body.get("stream") and tool:
+            self._send_events(tool_replies.anthropic_message_stream(name, call.model, call.tokens, tool))
+        elif body.get("stream"):
             self._send_events(replies.anthropic_message_stream(name, call.model, call.tokens))
         else:
             reply = replies.anthropic_message(name, call.model, call.tokens)
-            tools = body.get("tools")
-            if tools and len(body["messages"]) == 1:
-                use = {"type": "tool_use", "id": "toolu_1", "name": tools[0]["name"], "input": {}}
-                reply |= {"content": [use], "stop_reason": "tool_use"}
+            if tool:
+                tool_replies.anthropic_message(reply, tool)
             self._send_json(200, reply)
+
+    def _answer_bedrock(self, model: str, method: str, body: dict[str, Any]) -> None:
+        prefix = None if "onverse" in method or "embed" in model else "msg_"
+        call = self._hand_out("bedrock", model, prefix, embedding=prefix is None and method == "invoke")
+        if call is None:
+            return
+        name = (call.response_id or "").removeprefix("msg_")
+        if method == "converse":
+            self._send_json(200, bedrock_replies.converse(call.tokens, [{"text": "A short answer."}], "end_turn"))
+        elif method == "converse-stream":
+            self._send_events(bedrock_replies.converse_stream(call.tokens), _AMAZON)
+        elif "embed" in model:
+            self._send_json(200, bedrock_replies.titan_embedding(call.tokens))
+        elif method == "invoke":
+            self._send_json(200, replies.anthropic_message(name, model, call.tokens))
+        else:
+            self._send_events(bedrock_replies.anthropic_stream(name, model, call.tokens), _AMAZON)
 
     def _answer_gemini(self, model: str, method: str, query: str) -> None:
         if "mbed" in method:
@@ -272,9 +308,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _send_events(self, events: Iterator[bytes]) -> None:
+    def _send_events(self, events: Iterator[bytes], content_type: str = "text/event-stream") -> None:
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
+        self.send_header("content-type", content_type)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for event in events:
@@ -291,12 +327,6 @@ def _gemini_stream(call: Call) -> Iterator[bytes]:
         if number < 3:
             del chunk["candidates"][0]["finishReason"]
         yield b"data: " + json.dumps(chunk).encode() + b"\n\n"
-
-
-def _ask_for_tool(reply: dict[str, Any], name: str) -> None:
-    call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": "{}"}}
-    reply["choices"][0]["message"] |= {"content": None, "tool_calls": [call]}
-    reply["choices"][0]["finish_reason"] = "tool_calls"
 
 
 def _openai_response(name: str, model: str, tokens: Tokens) -> dict[str, Any]:

@@ -64,6 +64,7 @@ _BY_SCOPE_PREFIX: Final[tuple[tuple[str, Dialect], ...]] = (
     ("ai_usage.", otel.read),
     ("opentelemetry.instrumentation.genai.", otel.read),
     ("opentelemetry.instrumentation.google_genai", otel.read),
+    ("opentelemetry.instrumentation.botocore", otel.read_botocore),
     ("opentelemetry.util.genai", otel.read),
     ("openinference.instrumentation.", openinference.read),
     ("com.anthropic.claude_code", claude_code.read),

@@ -21,6 +21,7 @@ _CLASS_OF_CODE: Final = {
     # Google's status, and the class that ADK makes of it.
     "RESOURCE_EXHAUSTED": "RateLimitError",
     "ResourceExhaustedError": "RateLimitError",
+    "ThrottlingException": "RateLimitError",  # Amazon's
     # pydantic-ai's own name of it.
     "ModelRateLimitError": "RateLimitError",
 }

@@ -10,7 +10,7 @@ from ai_usage_exporter.normalize.reading import AGENT_TOTAL, EMITTER_MISCOUNTS, 
 from ai_usage_exporter.normalize.values import text
 
 if TYPE_CHECKING:
-    from ai_usage_exporter.record import Span
+    from ai_usage_exporter.record import Attributes, AttributeValue, Span
 
 _OPERATION_OF_TYPE: Final = {
     "chat": "chat",
@@ -26,6 +26,23 @@ _OPERATION_OF_NAME: Final = {
     "image_generate": "image_generation",
 }
 _SCOPE: Final = "opentelemetry.instrumentation."
+# Bedrock's names start with the vendor, which is left out, and without it most of them have no price.
+_BEDROCK_VENDORS: Final = (
+    (("claude",), "anthropic"),
+    (("nova", "titan"), "amazon"),
+    (("llama",), "meta"),
+    (("mistral", "mixtral", "ministral", "magistral", "pixtral", "voxtral", "devstral"), "mistral"),
+    (("command", "embed", "rerank"), "cohere"),
+    (("jamba", "j2"), "ai21"),
+    (("r1", "v3"), "deepseek"),
+    (("gpt",), "openai"),
+    (("qwen",), "qwen"),
+    (("gemma",), "google"),
+    (("nemotron",), "nvidia"),
+    (("palmyra",), "writer"),
+    (("kimi",), "moonshotai"),
+    (("glm",), "zai"),
+)
 
 
 def read(span: Span) -> Reading | None:
@@ -42,6 +59,10 @@ def read(span: Span) -> Reading | None:
         if operation is None and not has_usage(attributes):
             return None
     vendor = span.scope_name.removeprefix(_SCOPE).partition(".")[0]
+    if vendor == "bedrock":
+        attributes = {**attributes, **_with_vendor(attributes)}
+        if "embed" in (text(attributes.get(semconv.REQUEST_MODEL)) or ""):
+            operation = "embeddings"  # whatever is invoked without messages it calls a completion
     flags: tuple[str, ...] = ()
     if vendor == "anthropic" and _is_stream(span):
         flags = (EMITTER_MISCOUNTS,)  # output is the start's count plus the final one: 31 for 30
@@ -54,6 +75,17 @@ def read(span: Span) -> Reading | None:
         output_may_lack=vendor in {"google_generativeai", "vertexai"},
         provider=vendor or None,
     )
+
+
+def _with_vendor(attributes: Attributes) -> dict[str, AttributeValue]:
+    """Return the models as Bedrock names them."""
+    found: dict[str, AttributeValue] = {}
+    for key in (semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL):
+        model = text(attributes.get(key)) or ""
+        for families, vendor in _BEDROCK_VENDORS:
+            if model.startswith(families):
+                found[key] = f"{vendor}.{model}"
+    return found
 
 
 def _is_stream(span: Span) -> bool:

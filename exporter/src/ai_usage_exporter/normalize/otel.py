@@ -46,6 +46,14 @@ def read(span: Span) -> Reading | None:
     return read_as(span, "ai_usage", flags=flags)
 
 
+def read_botocore(span: Span) -> Reading | None:
+    """Return what a span of Bedrock says, whose input leaves out the cache as Bedrock's own does."""
+    reading = read_as(span, "otel", cache_apart=True)
+    if reading is not None and "embed" in (text(span.attributes.get(semconv.REQUEST_MODEL)) or ""):
+        return reading._replace(operation="embeddings")  # whatever is invoked without messages is called a completion
+    return reading
+
+
 def read_as(span: Span, emitter: str, *, flags: tuple[str, ...] = (), cache_apart: bool = False) -> Reading | None:
     """Return the same for a dialect that follows the conventions under its own name."""
     attributes = span.attributes
