@@ -162,6 +162,43 @@ def _over_sdk(outer: str, inner: str, *, same_name: bool = False, **changes: Any
     )
 
 
+_REQUEST: Final = "claude_code.llm_request"
+_OF_SESSION: Final = {"session_id": "00000000-0000-4000-8000-000000000001", "response_id": None}
+# What a run of the Claude Agent SDK costs is told for its session: no call's own.
+_RUN: Final = {**_OF_SESSION, "usage_flags": ["agent_total"], "reported_cost_usd": None}
+
+
+_EVENT: Final = "claude_code.api_request"
+
+
+def _claude_code(case: int, call: int = 0, *, session: int = 1) -> dict[str, Any]:
+    """Return who a call of Claude Code is for, and its id: that of the request."""
+    return {
+        "user": f"{1:032x}",
+        "session_id": f"00000000-0000-4000-8000-{session:012x}",
+        "response_id": f"req_standin{case:03d}{call:03d}",
+        "metadata": {"query_source": "sdk"},
+    }
+
+
+def _event(case: int, cost: str, **changes: Any) -> Claim:
+    return _one(_EVENT, **_claude_code(case, session=3), reported_cost_usd=cost, **changes)
+
+
+def _span_and_event(case: int, calls: int = 1) -> Claim:
+    numbers = tuple("" if call == 0 else f"#{call + 1}" for call in range(calls))
+    said = [{key: value for key, value in _claude_code(case, call).items() if key != "metadata"}
+            for call in range(calls)]  # fmt: skip
+    return Claim(
+        tuple(Row(_REQUEST + number, call, said[call]) for call, number in enumerate(numbers)),
+        tuple(Shadow(_EVENT + number, "second_instrumentor", call, (call,)) for call, number in enumerate(numbers)),
+    )
+
+
+def _run(**changes: Any) -> Claim:
+    return Claim((Row("invoke_agent", 0, _RUN | changes),))
+
+
 def _two(span: str, **changes: Any) -> Claim:
     return Claim((Row(span, 0, changes), Row(f"{span}#2", 1, changes)))
 
@@ -277,6 +314,32 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
             for name in ("plain", "cached", "reasoning", "error")
         },
         "anthropic-stream": _one("streaming response from {request_data[model]!r} took {duration:.2f}s"),
+        "claude-agent-plain": _run(),
+        "claude-agent-cached": _run(),
+        # Thoughts are in the output alone.
+        "claude-agent-reasoning": _run(reasoning_tokens=None),
+        "claude-agent-error": _run(model="unknown", request_model=None, error_code="429"),
+        "claude-agent-two-questions": Claim((Row("invoke_agent", 0, _RUN), Row("invoke_agent#2", 1, _RUN))),
+        "wrapper-claude-agent-with-tool": _run(input_tokens=100 + 107, output_tokens=50 + 50),
+        "wrapper-claude-agent-over-claude-code": Claim(
+            (
+                Row(_REQUEST, 0, _OF_SESSION | {"response_id": "req_standin007000"}),
+                Row(f"{_REQUEST}#2", 1, _OF_SESSION | {"response_id": "req_standin007001"}),
+            ),
+            (Shadow("invoke_agent", "agent_total", 0, (0, 1)),),
+        ),
+    },
+    "claude_code": {
+        "plain": _event(1, "0.0010500000000000002"),
+        "cached": _event(2, "0.0015300000000000001"),
+        # Thoughts are in the output alone.
+        "reasoning": _event(3, "0.0010500000000000002", reasoning_tokens=None),
+        "error": _one("claude_code.api_error", **_claude_code(4, session=3) | {"response_id": None}, error_code="429"),
+        "span-cached": _one(_REQUEST, **_claude_code(5) | {"metadata": {}}),
+        "span-error": _one(_REQUEST, **_claude_code(6) | {"response_id": None, "metadata": {}}, error_code="429"),
+        "span-and-event": _span_and_event(7),
+        "span-and-event-cached": _span_and_event(8),
+        "wrapper-agent-with-tool": _span_and_event(9, calls=2),
     },
     "pydantic_ai": {
         **_openai(_CHAT, _EMBED, reasoning=_REASON),
@@ -449,21 +512,27 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
 }
 
 
-def expected_of(dialect: str, case: Case, spans: list[dict[str, Any]]) -> dict[str, Any]:
+def expected_of(dialect: str, case: Case, spans: list[dict[str, Any]], records: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the rows and shadows of a case. Raises ``RuntimeError`` when there is no claim, or no such span."""
     claim = CLAIMS[dialect].get(case.name)
     if claim is None:
         raise RuntimeError(f"no claim for {case.name}; its spans are {list(_names(spans))}")
     ids = dict(_names(spans))
+    numbers = dict(_names_of_records(records))
     try:
         rows = [
-            {"span_id": ids[row.span], **_of_call(case.calls[row.call]), **_operation(dialect, row.span), **row.changes}
+            {
+                **_where(row.span, ids, numbers),
+                **_of_call(case.calls[row.call]),
+                **_operation(dialect, row.span),
+                **row.changes,
+            }
             for row in claim.rows
         ]
         shadows = [
             {
-                "span_id": ids[shadow.span],
-                "restates": rows[shadow.row]["span_id"],
+                **_where(shadow.span, ids, numbers),
+                "restates": rows[shadow.row].get("span_id", f"record {rows[shadow.row].get('record')}"),
                 "reason": shadow.reason,
                 **_tokens(case.calls, shadow.calls),
                 **{
@@ -486,6 +555,20 @@ def _names(spans: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for span in sorted(found, key=lambda span: (int(span["startTimeUnixNano"]), span["spanId"])):
         seen[span["name"]] = number = seen.get(span["name"], 0) + 1
         yield span["name"] if number == 1 else f"{span['name']}#{number}", span["spanId"]
+
+
+def _names_of_records(records: list[dict[str, Any]]) -> Iterator[tuple[str, int]]:
+    """Yield (name, position) of every log record; from the second of a name on with its number."""
+    seen: dict[str, int] = {}
+    found = [record for resource in records for scope in resource["scopeLogs"] for record in scope["logRecords"]]
+    for position, record in enumerate(found):
+        name = record["body"]["stringValue"]
+        seen[name] = number = seen.get(name, 0) + 1
+        yield name if number == 1 else f"{name}#{number}", position
+
+
+def _where(name: str, ids: dict[str, str], numbers: dict[str, int]) -> dict[str, Any]:
+    return {"record": numbers[name]} if name in numbers else {"span_id": ids[name]}
 
 
 def _operation(dialect: str, span: str) -> dict[str, str]:

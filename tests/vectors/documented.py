@@ -193,12 +193,12 @@ def vectors() -> dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]]:
     gemini_plain = _logs("gemini_cli", ("API response from gemini-2.5-flash.", {**_GEMINI, **_gemini_counts()}))
     return {
         "claude_code": {
-            "plain": (claude_plain, _row(_CLAUDE_ROW, {**_PLAIN, "reported_cost_usd": "0.00105"})),
-            "cached": (
+            "documented-plain": (claude_plain, _row(_CLAUDE_ROW, {**_PLAIN, "reported_cost_usd": "0.00105"})),
+            "documented-cached": (
                 _logs("claude_code", ("claude_code.api_request", {**_CLAUDE, **_CLAUDE_CACHED, "cost_usd": 0.00153})),
                 _row(_CLAUDE_ROW, {**_CACHED, "reported_cost_usd": "0.00153"}),
             ),
-            "error": (
+            "documented-error": (
                 _logs(
                     "claude_code",
                     (
@@ -208,7 +208,7 @@ def vectors() -> dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]]:
                 ),
                 _row(_CLAUDE_ROW, {**_FAILED, "error_code": "429"}),
             ),
-            "span": (
+            "documented-span": (
                 _span(
                     "claude_code",
                     "claude_code.llm_request",
@@ -224,7 +224,7 @@ def vectors() -> dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]]:
                 ),
                 _row(_CLAUDE_ROW, _CACHED, span_id=f"{1:016x}"),
             ),
-            "span-and-event": (
+            "documented-span-and-event": (
                 claude_plain
                 | _span(
                     "claude_code",

@@ -59,6 +59,8 @@ PYTHON_PACKAGES: Final = {
     "anthropic_sdk": (*_SDK, _ANTHROPIC, "opentelemetry-instrumentation-genai-anthropic==1.3b0"),
     "langfuse": (*_SDK, _OPENAI, "langfuse==5.0.4", "langchain", "langchain-openai==1.7.4"),
     "logfire": (*_SDK, _OPENAI, _ANTHROPIC, "logfire==5.4.0"),
+    "logfire-claude_agent": (*_SDK, "logfire==5.4.0", "claude-agent-sdk==0.2.189"),
+    "claude_code": (*_SDK, "claude-agent-sdk==0.2.189"),
     "pydantic_ai": (*_SDK, _OPENAI, "pydantic-ai-slim[openai]==2.68.0"),
     "pydantic_ai-v1": (*_OLDER_SDK, "openai==1.109.1", "pydantic-ai-slim[openai]==1.0.18"),
     "litellm": (*_SDK, _OPENAI, "litellm==1.109.1", "orjson"),

@@ -1,4 +1,4 @@
-"""One form for the spans of a case, whatever ids, clocks, hosts and ports the run had."""
+"""One form for the spans and log records of a case, whatever ids, clocks, hosts and ports the run had."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 START_NS: Final = 1_793_534_400_000_000_000
 """2026-11-01T12:00:00Z: where the clock of every case starts."""
@@ -15,35 +15,64 @@ _STEP_NS: Final = 1_000_000
 """Between two moments that differ. Clocks of one process differ by less: a span may end before one inside it."""
 _RESOURCE_KEPT: Final = re.compile(r"service\.name|telemetry\.sdk\..*|deployment\.environment|telemetry\.distro\..*")
 _UUID: Final = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
-_HEX_32: Final = re.compile(r"\b[0-9a-f]{32}\b")
+_HEX_32: Final = re.compile(r"\b[0-9a-f]{32}(?:[0-9a-f]{32})?\b")
 _MOMENT: Final = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 _PATH: Final = re.compile(r"(/[\w.+-]+)+/(site-packages|node_modules|programs)/")
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{6,}")
 _SECONDS: Final = re.compile(
-    r"(duration|latency|time_to|time_per|ttft|tbt|\.ms|_ms|ms_to|msTo|PerSecond|_time|_wait|created)", re.I
+    r"(duration|latency|time_to|time_per|ttft|tbt|\.ms|_ms|ms_to|msTo|PerSecond|_time|_wait|created|event\.sequence)",
+    re.I,
 )
 # No part of what a reader may rely on: what was said and how a host is called.
 _STACK: Final = "exception.stacktrace"
 
 
-def to_normal_form(requests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the resourceSpans of requests as one list, spans in order of their starts, ids numbered."""
-    groups: dict[str, dict[str, Any]] = {}
-    spans: list[tuple[dict[str, Any], str, str]] = []
-    for request in requests:
-        for resource_spans in request.get("resourceSpans", ()):
-            resource = _resource(resource_spans.get("resource", {}))
-            for scope_spans in resource_spans.get("scopeSpans", ()):
-                scope = {key: scope_spans.get("scope", {}).get(key, "") for key in ("name", "version")}
-                for span in scope_spans.get("spans", ()):
-                    spans.append((span, repr(resource), repr(scope)))
-                    groups.setdefault(repr(resource), {"resource": resource, "scopes": {}})
-                    groups[repr(resource)]["scopes"].setdefault(repr(scope), {"scope": scope, "spans": []})
+def to_normal_form(
+    requests: Iterable[dict[str, Any]], log_requests: Iterable[dict[str, Any]] = ()
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the resourceSpans and resourceLogs of requests, each in order of time, ids numbered."""
+    spans, records = _Groups("resourceSpans", "scopeSpans", "spans"), _Groups("resourceLogs", "scopeLogs", "logRecords")
+    spans.take(requests)
+    records.take(log_requests)
+    for number, (record, *_) in enumerate(records.found):
+        record["timeUnixNano"] = _time(record, "timeUnixNano") + number  # clocks that tick too slowly for an order
     numbers = _Numbers()
-    moments = sorted({_time(span, key) for span, *_ in spans for key in ("startTimeUnixNano", "endTimeUnixNano")})
-    for span, resource_key, scope_key in sorted(spans, key=lambda item: _order(item[0])):
-        groups[resource_key]["scopes"][scope_key]["spans"].append(_span(span, numbers, moments))
-    return [{"resource": group["resource"], "scopeSpans": list(group["scopes"].values())} for group in groups.values()]
+    moments = sorted(
+        {_time(span, key) for span, *_ in spans.found for key in ("startTimeUnixNano", "endTimeUnixNano")}
+        | {_time(record, "timeUnixNano") for record, *_ in records.found}
+    )
+    return (
+        spans.made(_order, lambda span: _span(span, numbers, moments)),
+        records.made(lambda record: _time(record, "timeUnixNano"), lambda record: _record(record, numbers, moments)),
+    )
+
+
+class _Groups:
+    """Put what was exported together by resource and scope."""
+
+    def __init__(self, of_resource: str, of_scope: str, items: str) -> None:
+        self._names = of_resource, of_scope, items
+        self._groups: dict[str, dict[str, Any]] = {}
+        self.found: list[tuple[dict[str, Any], str, str]] = []
+
+    def take(self, requests: Iterable[dict[str, Any]]) -> None:
+        of_resource, of_scope, items = self._names
+        for request in requests:
+            for of_one_resource in request.get(of_resource, ()):
+                resource = _resource(of_one_resource.get("resource", {}))
+                for of_one_scope in of_one_resource.get(of_scope, ()):
+                    scope = {key: of_one_scope.get("scope", {}).get(key, "") for key in ("name", "version")}
+                    for item in of_one_scope.get(items, ()):
+                        self.found.append((item, repr(resource), repr(scope)))
+                        self._groups.setdefault(repr(resource), {"resource": resource, "scopes": {}})
+                        self._groups[repr(resource)]["scopes"].setdefault(repr(scope), {"scope": scope, items: []})
+
+    def made(self, order: Callable[[Any], Any], make: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
+        _, of_scope, items = self._names
+        for item, resource, scope in sorted(self.found, key=lambda found: order(found[0])):
+            self._groups[resource]["scopes"][scope][items].append(make(item))
+        return [{"resource": group["resource"], of_scope: list(group["scopes"].values())}
+                for group in self._groups.values()]  # fmt: skip
 
 
 class _Numbers:
@@ -110,6 +139,16 @@ def _span(span: dict[str, Any], numbers: _Numbers, moments: list[int]) -> dict[s
     return made
 
 
+def _record(record: dict[str, Any], numbers: _Numbers, moments: list[int]) -> dict[str, Any]:
+    made: dict[str, Any] = {"timeUnixNano": str(START_NS + _STEP_NS * moments.index(_time(record, "timeUnixNano")))}
+    made |= {key: record[key] for key in ("severityNumber", "severityText", "eventName", "body") if key in record}
+    made["attributes"] = _attributes(record.get("attributes", ()), numbers)
+    if record.get("traceId"):
+        made["traceId"] = numbers.trace(_hex(record["traceId"]))
+        made["spanId"] = numbers.span(_hex(record["spanId"]))
+    return made
+
+
 def _attributes(pairs: Iterable[dict[str, Any]], numbers: _Numbers) -> list[dict[str, Any]]:
     return [
         {"key": pair["key"], "value": _value(pair["key"], pair.get("value", {}), numbers)}
@@ -120,6 +159,8 @@ def _attributes(pairs: Iterable[dict[str, Any]], numbers: _Numbers) -> list[dict
 
 def _value(key: str, value: dict[str, Any], numbers: _Numbers) -> dict[str, Any]:
     if "stringValue" in value:
+        if value["stringValue"].isdigit() and _SECONDS.search(key):
+            return {"stringValue": "0"}
         return {"stringValue": _text(value["stringValue"], numbers)}
     if "arrayValue" in value:
         return {

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.vectors import environments
@@ -36,6 +37,8 @@ _SHARED: Final = {
     **{f"vercel-v{version}": "vercel-v3-to-v6.mjs" for version in (3, 4, 5, 6)},
     **{f"google_adk-v1.{minor}": "google_adk-v1_calls.py" for minor in (20, 39)},
 }
+_OF_ITS_START: Final = ("claude_code.plugin_loaded", "claude_code.managed_settings_resolved")
+"""Records that come at any time, and of nothing that was asked."""
 _SECRETS: Final = (
     "OTEL_",
     "OPENAI_",
@@ -46,6 +49,7 @@ _SECRETS: Final = (
     "LOGFIRE_",
     "MLFLOW_",
     "LITELLM_",
+    "CLAUDE",
 )
 
 
@@ -69,7 +73,7 @@ def produce(named: str) -> list[Path]:
     environment_names = [named] if one else [name for name in environments.ALL if name.split("-")[0] == dialect]
     folder = FOLDER / dialect
     folder.mkdir(exist_ok=True)
-    for old in () if one else folder.glob("*.json"):
+    for old in () if one else folder.glob("[!d]*.json"):  # documented-… have a program of their own
         old.unlink()
     written = []
     for name in environment_names:
@@ -118,7 +122,11 @@ def _with_requests(case: Case, port: str) -> Case:
 
 def to_vector(dialect: str, name: str, case: Case) -> dict[str, Any]:
     """Return the vector of a case."""
-    spans = to_normal_form(_decoded(case, "/v1/traces", ExportTraceServiceRequest))
+    spans, records = to_normal_form(
+        _decoded(case, "/v1/traces", ExportTraceServiceRequest),
+        _without_start(_decoded(case, "/v1/logs", ExportLogsServiceRequest)),
+    )
+    given = {"resourceSpans": spans} if spans else {}
     vector = {
         "dialect": dialect,
         "case": case.name,
@@ -127,9 +135,9 @@ def to_vector(dialect: str, name: str, case: Case) -> dict[str, Any]:
             "packages": list(environments.ALL[name]),
         },
         "handed_out": [call.as_json() for call in case.calls],
-        "input": {"resourceSpans": spans},
+        "input": given | ({"resourceLogs": records} if records else {}),
     }
-    return vector | {"expected": expected_of(dialect, case, spans)}
+    return vector | {"expected": expected_of(dialect, case, spans, records)}
 
 
 def _decoded(case: Case, path: str, message: type[Any]) -> Iterator[dict[str, Any]]:
@@ -140,6 +148,15 @@ def _decoded(case: Case, path: str, message: type[Any]) -> Iterator[dict[str, An
             yield json.loads(body)
         else:
             yield MessageToDict(message.FromString(body), use_integers_for_enums=True)
+
+
+def _without_start(requests: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for request in requests:
+        for scope in (scope for resource in request["resourceLogs"] for scope in resource["scopeLogs"]):
+            scope["logRecords"] = [
+                record for record in scope["logRecords"] if record["body"].get("stringValue") not in _OF_ITS_START
+            ]
+        yield request
 
 
 if __name__ == "__main__":

@@ -256,16 +256,19 @@ class _Handler(BaseHTTPRequestHandler):
         if call is None:
             return
         name = (call.response_id or "").removeprefix("msg_")
+        headers = {"request-id": f"req_{name}"}
         tool = body["tools"][0]["name"] if body.get("tools") and len(body["messages"]) == 1 else ""
         if body.get("stream") and tool:
-            self._send_events(tool_replies.anthropic_message_stream(name, call.model, call.tokens, tool))
+            self._send_events(
+                tool_replies.anthropic_message_stream(name, call.model, call.tokens, tool), headers=headers
+            )
         elif body.get("stream"):
-            self._send_events(replies.anthropic_message_stream(name, call.model, call.tokens))
+            self._send_events(replies.anthropic_message_stream(name, call.model, call.tokens), headers=headers)
         else:
             reply = replies.anthropic_message(name, call.model, call.tokens)
             if tool:
                 tool_replies.anthropic_message(reply, tool)
-            self._send_json(200, reply)
+            self._send_json(200, reply, headers)
 
     def _answer_bedrock(self, model: str, method: str, body: dict[str, Any]) -> None:
         prefix = None if "onverse" in method or "embed" in model else "msg_"
@@ -308,8 +311,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _send_events(self, events: Iterator[bytes], content_type: str = "text/event-stream") -> None:
+    def _send_events(
+        self,
+        events: Iterator[bytes],
+        content_type: str = "text/event-stream",
+        headers: dict[str, str] | None = None,
+    ) -> None:
         self.send_response(200)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("content-type", content_type)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()

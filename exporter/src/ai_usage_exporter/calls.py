@@ -195,7 +195,7 @@ def _judge_sums(sums: Sequence[Evidence], calls: _Calls, tree: _Tree) -> dict[UU
         rows = {
             row.id: row
             for span in by_trace.get(total.trace_id, ())
-            if tree.is_below(span, total) and (row := calls.row_of(span)).tokens
+            if tree.is_below(span, total) and ((row := calls.row_of(span)).tokens or not total.tokens)
         }
         if rows:
             counted = sum(row.tokens for row in rows.values())

@@ -340,6 +340,14 @@ def test_agent_total_without_calls_below_it_is_the_row() -> None:
     assert outcome(agent, span("later", at=2000)) == {"agent": "row", "later": "row"}
 
 
+def test_agent_without_tokens_restates_the_failed_call_below_it() -> None:
+    failed = {"tokens": None, "success": False}
+    agent = span("agent", PYDANTIC, flags=("agent_total",), lasts=3000, **failed)
+    assert outcome(agent, span("call", at=10, within="agent", **failed)) == {
+        "agent": "agent_total of call", "call": "row",
+    }  # fmt: skip
+
+
 def test_agent_total_above_calls_without_tokens_is_a_row_beside_them() -> None:
     """Line 22."""
     agent = span("agent", PYDANTIC, lasts=3000, flags=("agent_total",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -161,7 +162,21 @@ def test_pydantic_ai_agents_report_totals_under_either_name() -> None:
 def test_the_root_of_a_claude_agent_run_counts_and_its_parts_do_not() -> None:
     assert is_ignored("logfire.claude_agent_sdk", MODEL | {"gen_ai.usage.partial.input_tokens": 10})
     root = MODEL | COUNTS | {"gen_ai.operation.name": "invoke_agent"}
-    assert read("logfire.claude_agent_sdk", root).usage_flags == ()
+    assert read("logfire.claude_agent_sdk", root).usage_flags == ("agent_total",)
+
+
+def test_what_a_claude_agents_session_cost_so_far_is_not_the_cost_of_a_run() -> None:
+    root = MODEL | COUNTS | {"gen_ai.operation.name": "invoke_agent", "operation.cost": 0.5}
+    assert read("logfire.claude_agent_sdk", root).reported_cost_usd is None
+    assert read("logfire.openai", MODEL | COUNTS | {"operation.cost": 0.5}).reported_cost_usd == Decimal("0.5")
+
+
+def test_claude_codes_input_includes_the_cache_under_the_conventions_name_alone() -> None:
+    bare = {"input_tokens": 10, "output_tokens": 30, "cache_read_tokens": 1000, "cache_creation_tokens": 200}
+    named = {"gen_ai.usage.input_tokens": 1210, "gen_ai.usage.output_tokens": 30}
+    for counts in (bare, bare | named):
+        record = read("com.anthropic.claude_code.tracing", MODEL | counts, name="claude_code.llm_request")
+        assert record.usage[:4] == (1210, 30, 1000, 200)
 
 
 def test_vercel_3_is_read_with_doubles() -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ai_usage import semconv
 from ai_usage_exporter.normalize.otel import CALLS
-from ai_usage_exporter.normalize.reading import Reading, has_usage
+from ai_usage_exporter.normalize.reading import AGENT_TOTAL, Reading, has_usage
 from ai_usage_exporter.normalize.values import json_object, text
 
 if TYPE_CHECKING:
     from ai_usage_exporter.record import Attributes, AttributeValue, Span
 
 
-def read(span: Span) -> Reading | None:
-    """Return what a request span, or the log of a finished stream, says; the root of a Claude Agent SDK run counts.
+_AGENT_SDK: Final = "logfire.claude_agent_sdk"
+_COST: Final = "operation.cost"
+"""Of the Agent SDK what the whole session cost so far: its second question would be billed the first one again."""
+_NO_MODEL: Final = "<synthetic>"
+"""What Claude Code names as the model of a reply that it made up itself, to tell of a failure."""
 
-    In such a run the root has the totals and the cost, and its children only ``gen_ai.usage.partial.*``.
+
+def read(span: Span) -> Reading | None:
+    """Return what a request span, or the log of a finished stream, says; of a Claude Agent SDK run, what its root says.
+
+    In such a run the root has the totals, and its children only ``gen_ai.usage.partial.*``.
     """
     attributes = span.attributes
     if any(key.startswith("gen_ai.usage.partial.") for key in attributes):
@@ -25,11 +32,15 @@ def read(span: Span) -> Reading | None:
     if attributes.get("logfire.span_type") == "pending_span" or _opens_stream(span, counts=counts):
         return None  # announced, or counted by the log that ends the stream
     operation = text(attributes.get(semconv.OPERATION_NAME))
+    flags: tuple[str, ...] = ()
     if operation not in CALLS:
         if operation not in {None, "invoke_agent"} or not counts:
             return None
+        flags = (AGENT_TOTAL,) if operation == "invoke_agent" else ()
         operation = "chat"
-    return Reading("logfire", operation, {**_parts(attributes), **attributes})
+    if span.scope_name == _AGENT_SDK:
+        attributes = {key: value for key, value in attributes.items() if key != _COST and value != _NO_MODEL}
+    return Reading("logfire", operation, {**_parts(attributes), **attributes}, flags)
 
 
 def _parts(attributes: Attributes) -> dict[str, AttributeValue]:
