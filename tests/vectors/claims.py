@@ -121,6 +121,21 @@ def _litellm_2(span: str, cost: str, **changes: Any) -> Claim:
     return _one(span, reported_cost_usd=cost, usage_flags=["gateway"], **changes)
 
 
+def _proxy(prefix: str, chat: str, reasoning: str, claude: str) -> dict[str, Claim]:
+    """Claim what LiteLLM's proxy and a client of it say; it answers under the name that was asked for."""
+    gateway = {"usage_flags": ["gateway"]}
+    named = {"model": "gpt-4o-mini"}
+    through = Claim((Row("ChatCompletion", 0, named),), (Shadow(chat, "gateway"),))
+    own_id = {"response_id": "chatcmpl-00000000-0000-4000-8000-000000000001"}
+    return {
+        **{f"{prefix}-{name}": _one(chat, **gateway, **named) for name in ("stream", "cached", "wrapper-trace")},
+        f"{prefix}-reasoning": _one(reasoning, **gateway),
+        f"{prefix}-anthropic-cached": _one(claude, **gateway, **own_id),
+        f"{prefix}-wrapper-client": through,
+        f"{prefix}-wrapper-client-apart": through,
+    }
+
+
 def _adk_1(session: str, **changes: Any) -> Claim:
     flags = ["emitter_miscounts", "wrapper"]
     return _one("call_llm", operation="generate_content", session_id=session, usage_flags=flags, **_NO_ID, **changes)
@@ -381,6 +396,22 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         "v2-anthropic-cached": _litellm_2(
             _CLAUDE, "0.0015300000000000001", response_id="chatcmpl-00000000-0000-4000-8000-000000000001"
         ),
+        **_proxy("proxy", "litellm_request", "litellm_request", "litellm_request"),
+        "proxy-plain": _one("litellm_request", model="gpt-4o-mini", user="u-17", usage_flags=["gateway"]),
+        "proxy-error": _one(
+            "litellm_request", response_id="00000000-0000-4000-8000-000000000001", usage_flags=["gateway"]
+        ),
+        "proxy-embedding": _one(
+            "litellm_request",
+            operation="embeddings",
+            response_id="00000000-0000-4000-8000-000000000001",
+            usage_flags=["gateway"],
+        ),
+        **_proxy("v2-proxy", _CHAT, _REASON, _CLAUDE),
+        "v2-proxy-plain": _one(_CHAT, model="gpt-4o-mini", usage_flags=["gateway"]),
+        "v2-proxy-reasoning": _one(_REASON, reasoning_tokens=None, usage_flags=["gateway"]),
+        "v2-proxy-error": _one(_CHAT, input_tokens=0, output_tokens=0, usage_flags=["gateway"]),
+        "v2-proxy-embedding": _one(_EMBED, usage_flags=["gateway"]),
         "v2-wrapper-sdk": Claim((Row("ChatCompletion", 0, _SERVED_ONLY),), (Shadow(_CHAT, "gateway"),)),
     },
     "openlit": {

@@ -20,6 +20,10 @@ _OPENAI: Final = "openai==3.54.0"
 _ANTHROPIC: Final = "anthropic==2.12.0"
 _GOOGLE: Final = "google-genai==3.4.0"
 _BOTO: Final = "boto3==1.44.8"
+# The newest proxy whose own parts can be had.
+_LITELLM_PROXY: Final = (
+    *_SDK, _OPENAI, "litellm[proxy]==1.108.7", "openinference-instrumentation-openai==0.1.66",
+)  # fmt: skip
 SDKS: Final = (*_SDK, _OPENAI, _ANTHROPIC, _GOOGLE)
 
 PYTHON_PACKAGES: Final = {
@@ -67,6 +71,8 @@ PYTHON_PACKAGES: Final = {
     "litellm-v2": (
         *_SDK, _OPENAI, "litellm==1.109.1", "orjson", "openinference-instrumentation-openai==0.1.66",
     ),
+    "litellm-proxy": _LITELLM_PROXY,
+    "litellm-proxy_v2": _LITELLM_PROXY,
     "openlit": ("openlit==1.45.0", "openai<3", "anthropic", _GOOGLE),
     "mlflow": (*_SDK, _OPENAI, _ANTHROPIC, "mlflow-tracing==3.17.2"),
     "google_adk": ("google-adk==2.13.0", "opentelemetry-exporter-otlp-proto-http"),

@@ -18,6 +18,8 @@ _UUID: Final = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0
 _HEX_32: Final = re.compile(r"\b[0-9a-f]{32}(?:[0-9a-f]{32})?\b")
 _MOMENT: Final = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 _PATH: Final = re.compile(r"(/[\w.+-]+)+/(site-packages|node_modules|programs)/")
+_PORT: Final = re.compile(r"\b127\.0\.0\.1:\d{4,5}\b")
+_TOOK: Final = re.compile(r"(took |_ms\": )\d+\.\d+")
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{6,}")
 _SECONDS: Final = re.compile(
     r"(duration|latency|time_to|time_per|ttft|tbt|\.ms|_ms|ms_to|msTo|PerSecond|_time|_wait|created|event\.sequence)",
@@ -179,6 +181,8 @@ def _text(found: str, numbers: _Numbers) -> str:
     found = _UUID.sub(lambda match: f"00000000-0000-4000-8000-{numbers.of('uuid', match[0]):012x}", found)
     found = _HEX_32.sub(lambda match: f"{numbers.of('hex', match[0]):032x}", found)
     found = _MOMENT.sub("2026-11-01T12:00:00Z", found)
+    found = _PORT.sub("127.0.0.1:44444", found)
+    found = _TOOK.sub(r"\g<1>0.25", found)
     found = _PATH.sub(r"\2/", found)
     return _ADDRESS.sub("0x000000", found)
 

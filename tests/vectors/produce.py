@@ -35,6 +35,7 @@ _PROGRAMS: Final = FOLDER / "programs"
 # Environments that differ in their versions alone.
 _SHARED: Final = {
     **{f"vercel-v{version}": "vercel-v3-to-v6.mjs" for version in (3, 4, 5, 6)},
+    "litellm-proxy_v2": "litellm-proxy_calls.py",
     **{f"google_adk-v1.{minor}": "google_adk-v1_calls.py" for minor in (20, 39)},
 }
 _OF_ITS_START: Final = ("claude_code.plugin_loaded", "claude_code.managed_settings_resolved")

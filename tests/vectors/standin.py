@@ -124,6 +124,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Keep quiet."""
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return one moment for the ``Date`` of every reply: some record it."""
+        return "Sun, 01 Nov 2026 12:00:00 GMT"
+
     def do_GET(self) -> None:
         stored = self.path.rpartition("/")[2].partition("?")[0]
         case = self._stand_in.case

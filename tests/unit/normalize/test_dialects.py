@@ -159,6 +159,13 @@ def test_pydantic_ai_agents_report_totals_under_either_name() -> None:
         assert (record.usage.input_tokens, record.usage_flags) == (100, ("agent_total",))
 
 
+def test_the_holder_of_litellms_master_key_is_nobody() -> None:
+    call = MODEL | COUNTS | {"gen_ai.operation.name": "acompletion"}
+    owner = {"metadata.user_api_key_user_id": "default_user_id"}
+    assert read("litellm", call | owner).user is None
+    assert read("litellm", call | owner | {"llm.user": "u-17"}).user == "u-17"
+
+
 def test_the_root_of_a_claude_agent_run_counts_and_its_parts_do_not() -> None:
     assert is_ignored("logfire.claude_agent_sdk", MODEL | {"gen_ai.usage.partial.input_tokens": 10})
     root = MODEL | COUNTS | {"gen_ai.operation.name": "invoke_agent"}

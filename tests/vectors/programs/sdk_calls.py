@@ -9,24 +9,24 @@ from session import ASK, CHAT, CLAUDE, EMBEDDING, GEMINI_MODEL, REASONING, case
 SAY = "Say something short."
 
 
-def openai_calls(client, flush, within=nullcontext, *, embedding=True, **plain):
+def openai_calls(client, flush, within=nullcontext, *, embedding=True, prefix="", **plain):
     """Make one call a case with an ``openai.OpenAI``; ``plain`` is passed on with the plain one."""
-    with case("plain", flush), within():
+    with case(prefix + "plain", flush), within():
         client.chat.completions.create(model=CHAT, messages=ASK, **plain)
-    with case("stream", flush):
+    with case(prefix + "stream", flush):
         list(
             client.chat.completions.create(
                 model=CHAT, messages=ASK, stream=True, stream_options={"include_usage": True}
             )
         )
-    with case("cached", flush):
+    with case(prefix + "cached", flush):
         client.chat.completions.create(model=CHAT, messages=ASK)
-    with case("reasoning", flush):
+    with case(prefix + "reasoning", flush):
         client.chat.completions.create(model=REASONING, messages=ASK)
-    with case("error", flush, fails=True):
+    with case(prefix + "error", flush, fails=True):
         client.chat.completions.create(model=CHAT, messages=ASK)
     if embedding:
-        with case("embedding", flush):
+        with case(prefix + "embedding", flush):
             client.embeddings.create(model=EMBEDDING, input="words")
 
 

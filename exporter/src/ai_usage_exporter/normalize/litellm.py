@@ -32,6 +32,10 @@ _OPERATIONS: Final = {
     "anthropic_messages": "chat",
 }
 
+_SENT_AS: Final = "litellm.provider.model"
+_KEY_OWNER: Final = "metadata.user_api_key_user_id"
+_NOBODY: Final = "default_user_id"
+"""Whom the proxy names for its master key."""
 _HAVE_IDS: Final = frozenset({"chat", "text_completion", "generate_content"})
 """Operations whose replies have an id: usage without one was counted by LiteLLM."""
 
@@ -59,6 +63,11 @@ def read(span: Span) -> Reading | None:
     parts = _parts(attributes)
     if parts:
         found = {**parts, **found}
+    system, sent_as = text(attributes.get("gen_ai.system")), text(attributes.get(_SENT_AS)) or ""
+    if system is not None and sent_as.startswith(system + "/"):
+        found = {**found, _SENT_AS: sent_as.removeprefix(system + "/")}
+    if attributes.get(_KEY_OWNER) == _NOBODY:
+        found = {key: value for key, value in found.items() if key != _KEY_OWNER}
     flags: tuple[str, ...] = (GATEWAY,)
     succeeded = span.status_code != _STATUS_ERROR and has_usage(attributes)
     if operation in _HAVE_IDS and succeeded and text(attributes.get(semconv.RESPONSE_ID)) is None:
