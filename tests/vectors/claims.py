@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
     from tests.vectors.standin import Call, Case
 
-PROVIDERS: Final = {"openai": "openai", "anthropic": "anthropic", "gemini": "gcp.gemini", "bedrock": "aws.bedrock"}
+PROVIDERS: Final = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "gemini": "gcp.gemini",
+    "bedrock": "aws.bedrock",
+    "vertex": "gcp.vertex_ai",
+}
 _PARTS: Final = {"cached": "cache_read_tokens", "cache_written": "cache_write_tokens", "reasoning": "reasoning_tokens"}
 
 
@@ -302,6 +308,19 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         # Its tool runner has no tokens.
         "wrapper-tool-runner": Claim((Row(_NATIVE), Row(f"{_NATIVE}#2", 1))),
         "wrapper-instrumentor": Claim((Row(_NATIVE),), (Shadow(_CLAUDE, "second_instrumentor"),)),
+        "compaction": _one(_NATIVE, usage_flags=["compaction_added"]),
+        "stream-compaction": _one(_NATIVE, usage_flags=["compaction_added"]),
+        # What the model that was asked said before it declined is nothing; the counts are those of the other one.
+        "fallback": _one(_NATIVE),
+        "server-tool-search": _one(_NATIVE),
+        **{f"{platform}-{name}": _one(_NATIVE) for platform in ("bedrock", "vertex") for name in ("plain", "cached")},
+        "wrapper-instrumentors-compaction": Claim(
+            (Row(_NATIVE, 0, {"usage_flags": ["compaction_added"]}),),
+            tuple(
+                Shadow(name, "second_instrumentor", changes={"input_tokens": 1210, "output_tokens": 30})
+                for name in (_CLAUDE, "beta.messages.create")
+            ),
+        ),
     },
     "langfuse": {
         "plain": _one(

@@ -1,6 +1,6 @@
 """Build the vectors of programs that are no libraries, from their documented events and spans.
 
-``python -m tests.vectors.documented`` writes Claude Code, Codex and Gemini CLI.
+``python -m tests.vectors.documented`` writes Codex and Gemini CLI, the older Claude Code, and Anthropic's platform.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tests.vectors.normal_form import START_NS
 _FOLDER: Final = Path(__file__).parent
 _SECOND_NS: Final = 1_000_000_000
 _DOCUMENTS: Final = {
+    "anthropic_sdk": "Anthropic: OpenTelemetry traces of the SDKs and of the platform",
     "claude_code": "Claude Code: monitoring usage (events api_request, api_error; traces, beta)",
     "codex": "Codex: observability and telemetry (event codex.sse_event)",
     "gemini_cli": "Gemini CLI: telemetry (events gemini_cli.api_response, gemini_cli.api_error; spans llm_call)",
@@ -23,7 +24,12 @@ _SCOPES: Final = {
     "codex": "codex_otel",
     "gemini_cli": "gemini-cli",
 }
-_SERVICES: Final = {"claude_code": "claude-code", "codex": "codex_cli_rs", "gemini_cli": "gemini-cli"}
+_SERVICES: Final = {
+    "anthropic_sdk": "claude-platform",
+    "claude_code": "claude-code",
+    "codex": "codex_cli_rs",
+    "gemini_cli": "gemini-cli",
+}
 
 
 def _value(value: Any) -> dict[str, Any]:
@@ -107,6 +113,46 @@ _CLAUDE_CACHED: Final = {
 _PLAIN: Final = {"input_tokens": 100, "output_tokens": 50}
 _CACHED: Final = {"input_tokens": 1210, "output_tokens": 30, "cache_read_tokens": 1000, "cache_write_tokens": 200}
 _FAILED: Final = {"input_tokens": None, "output_tokens": None, "success": False}
+
+_MESSAGE: Final = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "anthropic",
+    "gen_ai.request.model": "claude-sonnet-4-5",
+    "gen_ai.response.model": "claude-sonnet-4-5",
+    "gen_ai.response.id": "msg_1",
+    "gen_ai.usage.input_tokens": 1210,
+    "gen_ai.usage.output_tokens": 30,
+    "gen_ai.usage.cache_read.input_tokens": 1000,
+    "gen_ai.usage.cache_write.input_tokens": 200,
+}
+_MESSAGE_ROW: Final = {
+    "provider": "anthropic",
+    "model": "claude-sonnet-4-5",
+    "request_model": "claude-sonnet-4-5",
+    "operation": "chat",
+    "success": True,
+    "error_code": None,
+    "response_id": "msg_1",
+}
+
+
+def _platform(*, client: bool, same_trace: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the platform says of a message, and the SDK that asked for it; input and expected."""
+    name = "anthropic.messages.create"
+    platform = _span("anthropic_sdk", name, _MESSAGE, "com.anthropic.claude-platform")["resourceSpans"]
+    if not client:
+        return {"resourceSpans": platform}, _row(
+            _MESSAGE_ROW, {**_CACHED, "usage_flags": ["gateway"]}, span_id=f"{1:016x}"
+        )
+    ours = _span("anthropic_sdk", name, _MESSAGE, "com.anthropic.sdk.python")["resourceSpans"]
+    ours[0]["resource"]["attributes"] = _pairs({"service.name": "vectors"})
+    seen = platform[0]["scopeSpans"][0]["spans"][0]
+    seen |= {"spanId": f"{2:016x}", "kind": 2}
+    seen |= {"parentSpanId": f"{1:016x}"} if same_trace else {"traceId": f"{2:032x}"}
+    shadow = {"span_id": f"{2:016x}", "restates": f"{1:016x}", "reason": "gateway", **_CACHED}
+    expected = {"rows": [{"span_id": f"{1:016x}", **_MESSAGE_ROW, **_CACHED}], "shadows": [shadow]}
+    return {"resourceSpans": ours + platform}, expected
+
 
 _CODEX: Final = {
     "event.name": "codex.sse_event",
@@ -192,6 +238,11 @@ def vectors() -> dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]]:
     gemini_span = {key: value for key, value in _GEMINI.items() if not key.startswith("event.")}
     gemini_plain = _logs("gemini_cli", ("API response from gemini-2.5-flash.", {**_GEMINI, **_gemini_counts()}))
     return {
+        "anthropic_sdk": {
+            "documented-platform": _platform(client=False),
+            "documented-wrapper-platform": _platform(client=True, same_trace=True),
+            "documented-wrapper-platform-apart": _platform(client=True),
+        },
         "claude_code": {
             "documented-plain": (claude_plain, _row(_CLAUDE_ROW, {**_PLAIN, "reported_cost_usd": "0.00105"})),
             "documented-cached": (

@@ -60,7 +60,10 @@ PYTHON_PACKAGES: Final = {
         "opentelemetry-instrumentation-genai-langchain==1.3b0",
     ),
     "otel-bedrock": (*_SDK, _BOTO, "opentelemetry-instrumentation-botocore==0.66b2"),
-    "anthropic_sdk": (*_SDK, _ANTHROPIC, "opentelemetry-instrumentation-genai-anthropic==1.3b0"),
+    "anthropic_sdk": (
+        *_SDK, "anthropic[bedrock,vertex]==2.12.0", "opentelemetry-instrumentation-genai-anthropic==1.3b0",
+        "openinference-instrumentation-anthropic==3.1.0",
+    ),
     "langfuse": (*_SDK, _OPENAI, "langfuse==5.0.4", "langchain", "langchain-openai==1.7.4"),
     "logfire": (*_SDK, _OPENAI, _ANTHROPIC, "logfire==5.4.0"),
     "logfire-claude_agent": (*_SDK, "logfire==5.4.0", "claude-agent-sdk==0.2.189"),

@@ -16,20 +16,23 @@ from urllib.parse import unquote
 
 from ai_usage_exporter.demo import replies
 from ai_usage_exporter.demo.replies import Tokens
-from tests.vectors import bedrock_replies, tool_replies
+from tests.vectors import anthropic_replies, bedrock_replies, tool_replies
+from tests.vectors.anthropic_replies import COMPACTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHAT_MODEL: Final = "gpt-4o-mini"
 CHAT_MODEL_SERVED: Final = "gpt-4o-mini-2024-07-18"
-_SERVED: Final = {CHAT_MODEL: CHAT_MODEL_SERVED}
+_SERVED: Final = {CHAT_MODEL: CHAT_MODEL_SERVED, "claude-fable-5": "claude-opus-4-8"}
 # Provider and what the name of a case ends with → what each of its calls costs in tokens.
 _PLAIN: Final = Tokens(100, 50, 0, 0, 0)
 _TOKENS: Final = {
     ("openai", "cached"): Tokens(1200, 50, 1000, 0, 0),
     ("anthropic", "cached"): Tokens(1210, 30, 1000, 200, 0),
     ("anthropic", "reasoning"): Tokens(100, 50, 0, 0, 20),
+    ("anthropic", "compaction"): Tokens(1210 + COMPACTION.input, 30 + COMPACTION.output, 1000, 200, 0),
+    ("vertex", "cached"): Tokens(1210, 30, 1000, 200, 0),
     ("bedrock", "cached"): Tokens(1210, 30, 1000, 200, 0),
     ("gemini", "cached"): Tokens(1200, 50, 1000, 0, 0),
     ("openai", "reasoning"): Tokens(100, 50, 0, 0, 20),
@@ -148,6 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer_openai(path.removeprefix("/openai/v1/"), json.loads(raw))
         elif path.endswith("/v1/messages"):
             self._answer_anthropic(json.loads(raw))
+        elif path.startswith("/vertex/"):
+            model = unquote(path.rpartition("/")[2].partition(":")[0])
+            self._answer_anthropic(json.loads(raw) | {"model": model}, "vertex")
         elif path.startswith("/gemini/"):
             model, _, method = path.rpartition("/")[2].partition(":")
             self._answer_gemini(model, method, query)
@@ -255,21 +261,26 @@ class _Handler(BaseHTTPRequestHandler):
             for n, (name, of) in enumerate(events)
         )
 
-    def _answer_anthropic(self, body: dict[str, Any]) -> None:
-        call = self._hand_out("anthropic", body["model"], "msg_")
+    def _answer_anthropic(self, body: dict[str, Any], provider: str = "anthropic") -> None:
+        call = self._hand_out(provider, body["model"], "msg_")
         if call is None:
             return
         name = (call.response_id or "").removeprefix("msg_")
         headers = {"request-id": f"req_{name}"}
-        tool = body["tools"][0]["name"] if body.get("tools") and len(body["messages"]) == 1 else ""
+        kind = (self._stand_in.case or Case("", [], [])).name.rpartition("-")[2]
+        own, more = anthropic_replies.split(kind, name, call.request_model, call.model, call.tokens)
+        asks = len(body["messages"]) == 1 and any("input_schema" in tool for tool in body.get("tools") or ())
+        tool = body["tools"][0]["name"] if asks else ""
         if body.get("stream") and tool:
             self._send_events(
                 tool_replies.anthropic_message_stream(name, call.model, call.tokens, tool), headers=headers
             )
         elif body.get("stream"):
-            self._send_events(replies.anthropic_message_stream(name, call.model, call.tokens), headers=headers)
+            events = replies.anthropic_message_stream(name, call.model, own)
+            self._send_events(anthropic_replies.stream(events, more), headers=headers)
         else:
-            reply = replies.anthropic_message(name, call.model, call.tokens)
+            reply = replies.anthropic_message(name, call.model, own)
+            reply["usage"] |= more
             if tool:
                 tool_replies.anthropic_message(reply, tool)
             self._send_json(200, reply, headers)
