@@ -142,6 +142,9 @@ def _proxy(prefix: str, chat: str, reasoning: str, claude: str) -> dict[str, Cla
     }
 
 
+_ADK_WITH_TOOL: Final = {"session_id": "s-wrapper-agent-with-tool", "response_id": None}
+
+
 def _adk_1(session: str, **changes: Any) -> Claim:
     flags = ["emitter_miscounts", "wrapper"]
     return _one("call_llm", operation="generate_content", session_id=session, usage_flags=flags, **_NO_ID, **changes)
@@ -293,6 +296,7 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         "older-error": _one(_CHAT),
         # It switches the span of the SDK off.
         "wrapper-langchain": _one(_CHAT),
+        "wrapper-langchain-agent": _two(_CHAT),
         **_beside_native(_CLAUDE),
         "anthropic-error": Claim((Row(_NATIVE),), (Shadow(_CLAUDE, "second_instrumentor"),)),
         **_gemini(_GENERATE),
@@ -332,6 +336,7 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         "error": _one("OpenAI-generation", error_code="_OTHER", reported_cost_usd="0"),
         "embedding": _one("OpenAI-embedding"),
         "wrapper-agent": _one("OpenAI-generation", **_SERVED_ONLY, response_id=None),
+        "wrapper-agent-with-tool": _two("OpenAI-generation", **_SERVED_ONLY, response_id=None),
         **{
             f"langchain-{name}": Claim(
                 (Row("OpenAI-generation", 0, _SERVED_ONLY | _NO_ID),),
@@ -468,6 +473,23 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
                 ("reasoning", {}, {"output_tokens": 30, "reasoning_tokens": None}),
             )
         },
+        "wrapper-agent-with-tool": _two(_GENERATE, **_ADK_WITH_TOOL),
+        "v1.20-wrapper-agent-with-tool": _two(
+            "call_llm",
+            operation="generate_content",
+            usage_flags=["emitter_miscounts", "wrapper"],
+            **_ADK_WITH_TOOL,
+        ),
+        "v1.39-wrapper-agent-with-tool": Claim(
+            tuple(
+                Row(name, number, {"operation": "generate_content", **_ADK_WITH_TOOL})
+                for number, name in enumerate(("call_llm", "call_llm#2"))
+            ),
+            tuple(
+                Shadow(name, "wrapper", number, (number,), {"usage_flags": ["emitter_miscounts"]})
+                for number, name in enumerate((_GENERATE, f"{_GENERATE}#2"))
+            ),
+        ),
         "v1.39-error": Claim((Row(_GENERATE),), (Shadow("call_llm", "wrapper"),)),
     },
     "strands": {
@@ -484,6 +506,9 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
             (Shadow("invoke_agent Strands Agents", "agent_total", changes={"reasoning_tokens": None}),),
         ),
         "error": _one("chat", **_SOMEBODY, error_code="ModelThrottledException"),
+        "wrapper-agent-with-tool": _tool(
+            "chat", "invoke_agent Strands Agents", **(_SOMEBODY | _NO_ID | {"model": "gpt-4o-mini"})
+        ),
     },
     "semantic_kernel": {
         "plain": _one(_CHAT, model="gpt-4o-mini"),
@@ -492,6 +517,8 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         "cached": _one(_CHAT, model="gpt-4o-mini", cache_read_tokens=None),
         "reasoning": _one(_REASON, reasoning_tokens=None),
         "error": _one(_CHAT, error_code="ServiceResponseException"),
+        # Its agent and the loop inside have no tokens.
+        "wrapper-agent-with-tool": _two(_CHAT, model="gpt-4o-mini"),
     },
     "mlflow": {
         **{name: _one("Completions", **_SERVED_ONLY) for name in ("plain", "stream", "cached")},
@@ -507,6 +534,7 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
             (Row(_NATIVE), Row("Messages.create", 0, {"input_tokens": None, "output_tokens": None, **_NO_ID}))
         ),
         "wrapper-agent": _one("Completions", **_SERVED_ONLY),
+        "wrapper-chain": _two("Completions", **_SERVED_ONLY),
     },
     "vercel": {
         **{name: _agent(_CHAT, "invoke_agent gpt-4o-mini") for name in ("plain", "stream", "cached")},

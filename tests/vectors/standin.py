@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer_anthropic(json.loads(raw) | {"model": model}, "vertex")
         elif path.startswith("/gemini/"):
             model, _, method = path.rpartition("/")[2].partition(":")
-            self._answer_gemini(model, method, query)
+            self._answer_gemini(model, method, query, json.loads(raw))
         elif path.startswith("/bedrock/model/"):
             model, _, method = path.removeprefix("/bedrock/model/").rpartition("/")
             self._answer_bedrock(unquote(model), method, json.loads(raw))
@@ -302,7 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send_events(bedrock_replies.anthropic_stream(name, model, call.tokens), _AMAZON)
 
-    def _answer_gemini(self, model: str, method: str, query: str) -> None:
+    def _answer_gemini(self, model: str, method: str, query: str, body: dict[str, Any]) -> None:
         if "mbed" in method:
             if self._hand_out("gemini", model, None, embedding=True) is not None:
                 vector = {"values": [0.0125, -0.25, 0.5]}
@@ -314,7 +314,10 @@ class _Handler(BaseHTTPRequestHandler):
         if method == "streamGenerateContent" and "alt=sse" in query:
             self._send_events(_gemini_stream(call))
         else:
-            self._send_json(200, replies.gemini_content(call.response_id or "", model, call.tokens))
+            reply = replies.gemini_content(call.response_id or "", model, call.tokens)
+            if body.get("tools") and len(body["contents"]) == 1:
+                tool_replies.gemini_content(reply, body["tools"][0]["functionDeclarations"][0]["name"])
+            self._send_json(200, reply)
 
     def _send_json(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         content = json.dumps(body).encode()

@@ -58,6 +58,11 @@ def anthropic_message_stream(name: str, model: str, tokens: Tokens, tool: str) -
         yield f"event: {kind}\n".encode() + _data({"type": kind, **event})
 
 
+def gemini_content(reply: Body, tool: str) -> None:
+    """Turn content into a call of a function."""
+    reply["candidates"][0]["content"]["parts"] = [{"functionCall": {"name": tool, "args": {}}}]
+
+
 def _function(tool: str) -> dict[str, Any]:
     return {"id": "call_1", "type": "function", "function": {"name": tool, "arguments": "{}"}}
 

@@ -217,7 +217,13 @@ def _judge_sums(sums: Sequence[Evidence], calls: _Calls, tree: _Tree) -> dict[UU
 
 def _is_one_sum(total: Evidence, larger: Evidence, tree: _Tree) -> bool:
     """Tell whether a larger or equal sum has what a sum has: it is around it, or the same one seen from inside."""
+    if total.scope == larger.scope and total.parent_span_id is not None and _are_siblings(total, larger):
+        return False
     return tree.is_below(total, larger) or (total.tokens == larger.tokens and tree.is_below(larger, total))
+
+
+def _are_siblings(one: Evidence, other: Evidence) -> bool:
+    return (one.trace_id, one.parent_span_id) == (other.trace_id, other.parent_span_id)
 
 
 def _reason_of_sum(total: Evidence) -> Reason:

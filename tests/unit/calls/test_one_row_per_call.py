@@ -376,6 +376,12 @@ def test_outer_agent_total_stands_for_those_inside_it_when_no_call_was_traced() 
     assert outcome(outer, inner) == {"outer": "row", "inner": "agent_total of outer"}
 
 
+def test_sums_of_one_library_with_one_parent_are_as_many_as_there_are() -> None:
+    """Line 24."""
+    one, two = (span(name, PYDANTIC, lasts=3000, flags=("agent_total",), within="request") for name in ("one", "two"))
+    assert outcome(one, two) == {"one": "row", "two": "row"}
+
+
 def test_call_below_spans_nobody_stored_belongs_to_the_total_around_it() -> None:
     agent = span("agent", PYDANTIC, lasts=3000, flags=("agent_total",))
     assert outcome(agent, span("call", at=10, within="chain")) == {"agent": "agent_total of call", "call": "row"}

@@ -16,9 +16,17 @@ from google.genai import types
 ask = types.Content(role="user", parts=[types.Part(text="Say something short.")])
 
 
+def opening_hours() -> str:
+    """Tell when the clinic is open."""
+    return "8 to 17"
+
+
 async def main():
-    runner = InMemoryRunner(Agent(name="clerk", model=GEMINI_MODEL, instruction="Answer."), app_name="app")
-    for name in ("plain", "cached", "reasoning", "error"):
+    for name in ("plain", "cached", "reasoning", "error", "wrapper-agent-with-tool"):
+        clerk = Agent(
+            name="clerk", model=GEMINI_MODEL, instruction="Answer.", tools=[opening_hours] if "tool" in name else []
+        )
+        runner = InMemoryRunner(clerk, app_name="app")
         with case(f"{prefix}-{name}", traces.force_flush, fails=name == "error"):
             session = await runner.session_service.create_session(
                 app_name="app", user_id="u-17", session_id=f"s-{name}"

@@ -38,3 +38,24 @@ for name in ("langchain-cached", "langchain-reasoning"):
         ChatOpenAI(model=CHAT, base_url=OPENAI, api_key="none", max_retries=0).invoke(
             SAY, config={"callbacks": [CallbackHandler()]}
         )
+
+
+@observe(as_type="tool")
+def opening_hours():
+    return "8 to 17"
+
+
+@observe(as_type="chain")
+def chain():
+    client.chat.completions.create(model=CHAT, messages=ASK)
+    opening_hours()
+    client.chat.completions.create(model=CHAT, messages=ASK)
+
+
+@observe(as_type="agent")
+def agent_with_tool():
+    chain()
+
+
+with case("wrapper-agent-with-tool", flush):
+    agent_with_tool()

@@ -29,3 +29,16 @@ with case("wrapper-agent", flush):
         client.chat.completions.create(model=CHAT, messages=ASK)
 
     agent()
+with case("wrapper-chain", flush):
+
+    @mlflow.trace(span_type="TOOL")
+    def opening_hours():
+        return "8 to 17"
+
+    @mlflow.trace(span_type="CHAIN")
+    def chain():
+        client.chat.completions.create(model=CHAT, messages=ASK)
+        opening_hours()
+        client.chat.completions.create(model=CHAT, messages=ASK)
+
+    chain()
