@@ -6,10 +6,11 @@
 --   1 service   service, action                                                       15 minutes, hour, day
 --   2 model     provider, model                                                       15 minutes, hour, day
 --   3 status    success, error_code, cost_status                                      15 minutes, hour, day
---   4 user      user_key                                                              day
---   5 duration  duration_bin                                                          hour, day
---   6 pair      service, provider, model                                              hour, day
--- What is finer than a cuboid's finest grain is read from the rows.
+--   4 user      user_key                                                              day, 30 days
+--   5 duration  duration_bin                                                          15 minutes, hour, day
+--   6 pair      service, provider, model                                              hour, day, 5 days
+-- What is finer than a cuboid's finest grain is read from the rows. Buckets start at multiples of their length since
+-- 1970. The sums of those longer than a day are those of their days, which outlive the rows.
 
 -- The dimensions behind a key: looked up once per answer instead of being repeated in every row.
 CREATE TABLE ai_usage_rollup_keys (
@@ -54,7 +55,7 @@ CREATE TABLE ai_usage_rollups (
 ) PARTITION BY LIST (cuboid);
 
 COMMENT ON TABLE ai_usage_rollups IS 'Sums of ai_usage_logs by bucket and key; sum over slots. Checked and repaired by ai-usage verify.';
-COMMENT ON COLUMN ai_usage_rollups.grain_s IS 'Length of the bucket in seconds: 900, 3600 or 86400 (UTC days).';
+COMMENT ON COLUMN ai_usage_rollups.grain_s IS 'Length of the bucket in seconds: 900, 3600, 86400 (a UTC day), 432000 or 2592000.';
 COMMENT ON COLUMN ai_usage_rollups.slot IS 'Owned by one writing transaction at a time, so that writers never wait for a hot row.';
 COMMENT ON COLUMN ai_usage_rollups.priced_calls IS 'Calls whose cost_status is priced, reported or free.';
 COMMENT ON COLUMN ai_usage_rollups.timed_calls IS 'Calls with a duration; duration_ms is their sum.';
@@ -99,7 +100,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT ('x' || encode(substr(sha256(convert_to(cuboid || '|' || parts, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint
 $$;
 
--- What the rollups of the rows in [lower_bound, upper_bound) must be; the bounds are UTC midnights.
+-- What the rollups of the rows in [lower_bound, upper_bound) must be, up to days; the bounds are UTC midnights.
 CREATE FUNCTION ai_usage_rollups_of_rows(lower_bound timestamptz, upper_bound timestamptz)
 RETURNS TABLE (
     cuboid smallint, grain_s integer, bucket timestamptz, key_id bigint,
@@ -206,8 +207,9 @@ LANGUAGE sql STABLE AS $$
         )
         UNION ALL
         SELECT
-            5 AS cuboid, CASE WHEN grouping(hour) = 0 THEN 3600 WHEN grouping(day) = 0 THEN 86400 END AS grain_s,
-            coalesce(hour, day) AS bucket,
+            5 AS cuboid, CASE WHEN grouping(quarter) = 0 THEN 900 WHEN grouping(hour) = 0 THEN 3600 WHEN grouping(day) = 0 THEN
+            86400 END AS grain_s,
+            coalesce(quarter, hour, day) AS bucket,
             NULL::text AS service, NULL::text AS action, NULL::text AS provider, NULL::text AS model, NULL::boolean
             AS success, NULL::text AS error_code, NULL::text AS cost_status, NULL::text AS user_key, duration_bin,
             count(*) AS calls, count(*) FILTER (WHERE success) AS succeeded, sum(priced) AS priced_calls,
@@ -216,6 +218,7 @@ LANGUAGE sql STABLE AS $$
             sum(cost_usd) AS cost_usd, coalesce(sum(duration_ms), 0) AS duration_ms, count(duration_ms) AS timed_calls
         FROM call
         GROUP BY GROUPING SETS (
+            (quarter, duration_bin),
             (hour, duration_bin),
             (day, duration_bin)
         )
@@ -317,8 +320,11 @@ BEGIN
         (3, 3600, ai_usage_rollup_key(3, ai_usage_rollup_part($7::text) || ai_usage_rollup_part($8) || ai_usage_rollup_part($9))),
         (3, 86400, ai_usage_rollup_key(3, ai_usage_rollup_part($7::text) || ai_usage_rollup_part($8) || ai_usage_rollup_part($9))),
         (4, 86400, ai_usage_rollup_key(4, ai_usage_rollup_part($10))),
+        (4, 2592000, ai_usage_rollup_key(4, ai_usage_rollup_part($10))),
+        (5, 900, ai_usage_rollup_key(5, ai_usage_rollup_part(bin::text))),
         (5, 3600, ai_usage_rollup_key(5, ai_usage_rollup_part(bin::text))),
         (5, 86400, ai_usage_rollup_key(5, ai_usage_rollup_part(bin::text))),
+        (6, 432000, ai_usage_rollup_key(6, ai_usage_rollup_part($3) || ai_usage_rollup_part($5) || ai_usage_rollup_part($6))),
         (6, 3600, ai_usage_rollup_key(6, ai_usage_rollup_part($3) || ai_usage_rollup_part($5) || ai_usage_rollup_part($6))),
         (6, 86400, ai_usage_rollup_key(6, ai_usage_rollup_part($3) || ai_usage_rollup_part($5) || ai_usage_rollup_part($6)))
     ) AS kept (cuboid, grain_s, key_id)
@@ -359,6 +365,25 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- What the sums of a cuboid over a long bucket must be: those of its days.
+CREATE FUNCTION ai_usage_rollups_of_days(of_cuboid smallint, of_grain_s integer, of_bucket timestamptz)
+RETURNS TABLE (
+    key_id bigint, calls bigint, succeeded bigint, priced_calls bigint, input_tokens bigint, output_tokens bigint,
+    total_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint, reasoning_tokens bigint,
+    cost_usd numeric, duration_ms bigint, timed_calls bigint
+)
+LANGUAGE sql STABLE AS $$
+    SELECT
+        day.key_id, sum(day.calls)::bigint, sum(day.succeeded)::bigint, sum(day.priced_calls)::bigint,
+        sum(day.input_tokens)::bigint, sum(day.output_tokens)::bigint, sum(day.total_tokens)::bigint,
+        sum(day.cache_read_tokens)::bigint, sum(day.cache_write_tokens)::bigint, sum(day.reasoning_tokens)::bigint,
+        sum(day.cost_usd), sum(day.duration_ms)::bigint, sum(day.timed_calls)::bigint
+    FROM ai_usage_rollups AS day
+    WHERE day.cuboid = of_cuboid AND day.grain_s = 86400 AND day.bucket >= of_bucket
+        AND day.bucket < of_bucket + make_interval(secs => of_grain_s)
+    GROUP BY day.key_id
+$$;
+
 CREATE TRIGGER ai_usage_rollups_follow
 AFTER INSERT OR UPDATE OR DELETE ON ai_usage_logs
 FOR EACH ROW
@@ -385,6 +410,18 @@ BEGIN
             total_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_usd, duration_ms, timed_calls
         FROM ai_usage_rollups_of_rows(first_day, first_day + interval '24 hours');
     END LOOP;
+    INSERT INTO ai_usage_rollups
+    SELECT
+        long.cuboid, long.grain_s, long.bucket, of_days.key_id, 0, calls, succeeded, priced_calls, input_tokens,
+        output_tokens, total_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_usd, duration_ms,
+        timed_calls
+    FROM (
+        SELECT DISTINCT
+            kept.cuboid, kept.grain_s, date_bin(make_interval(secs => kept.grain_s), day.bucket, 'epoch') AS bucket
+        FROM (VALUES (4::smallint, 2592000), (6::smallint, 432000)) AS kept (cuboid, grain_s)
+        JOIN ai_usage_rollups AS day ON day.cuboid = kept.cuboid AND day.grain_s = 86400
+    ) AS long
+    CROSS JOIN LATERAL ai_usage_rollups_of_days(long.cuboid, long.grain_s, long.bucket) AS of_days;
 END $$;
 
 -- migrate:down
@@ -397,6 +434,7 @@ DROP FUNCTION ai_usage_rollups_add_call(
 );
 ALTER FUNCTION ai_usage_create_partition(date) RESET ai_usage.rollups;
 DROP FUNCTION ai_usage_rollups_of_rows(timestamptz, timestamptz);
+DROP FUNCTION ai_usage_rollups_of_days(smallint, integer, timestamptz);
 DROP FUNCTION ai_usage_rollup_key(integer, text);
 DROP FUNCTION ai_usage_rollup_part(text);
 DROP FUNCTION ai_usage_duration_bin(bigint);

@@ -19,8 +19,15 @@ async def check_invariants(connection: Any, acknowledged: Iterable[PricedCall] =
         "SELECT trace_id, span_id, count(*) FROM ai_usage_logs GROUP BY trace_id, span_id HAVING count(*) > 1"
     )
     assert doubled == []
+    await check_sums(connection)
+
+
+async def check_sums(connection: Any) -> None:
+    """Assert that every sum is that of its rows, and every long one that of its days."""
     for day in await verify.load_days(connection):
         assert await verify.compare_day(connection, day) == []
+    for bucket in await verify.load_long_buckets(connection):
+        assert await verify.compare_long_bucket(connection, bucket) == []
 
 
 async def check_acknowledged(connection: Any, acknowledged: set[tuple[bytes, bytes]]) -> None:

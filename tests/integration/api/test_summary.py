@@ -42,7 +42,7 @@ async def test_sums_the_period_by_provider_and_by_service(
             (timedelta(minutes=1), "cv", "openai", 100, Decimal("0.000012345678"), True),
             (timedelta(days=29, hours=23), "cv", "anthropic", 50, Decimal("1.5"), True),
             (timedelta(hours=5), "xray", "openai", 7, Decimal(0), False),
-            (timedelta(days=30, minutes=1), "cv", "openai", 1000, Decimal(9), True),
+            (timedelta(days=30, minutes=16), "cv", "openai", 1000, Decimal(9), True),
         ],
     )
 

@@ -16,7 +16,15 @@ from ai_usage.tokens import TokenUsage
 from ai_usage_exporter.storage import rollups
 from ai_usage_exporter.storage.insert import copy_rows
 from ai_usage_exporter.storage.row import to_row
-from ai_usage_exporter.storage.verify import compare_day, load_days, rebuild_day
+from ai_usage_exporter.storage.verify import (
+    LongBucket,
+    compare_day,
+    compare_long_bucket,
+    load_days,
+    load_long_buckets,
+    rebuild_day,
+    rebuild_long_bucket,
+)
 from tests.factories import make_call
 
 if TYPE_CHECKING:
@@ -39,7 +47,9 @@ async def write(connection: Connection, calls: Sequence[PricedCall]) -> None:
 
 
 async def differences(connection: Connection) -> list[Difference]:
-    return [found for day in await load_days(connection) for found in await compare_day(connection, day)]
+    by_day = [found for day in await load_days(connection) for found in await compare_day(connection, day)]
+    long = [await compare_long_bucket(connection, bucket) for bucket in await load_long_buckets(connection)]
+    return by_day + [found for different in long for found in different]
 
 
 def some_calls(count: int, seed: int) -> list[PricedCall]:
@@ -71,7 +81,9 @@ async def test_are_equal_to_the_rows_after_several_batches(connection: Connectio
         await write(connection, some_calls(150, seed))
 
     assert await differences(connection) == []
-    assert await connection.fetchval("SELECT sum(calls) FROM ai_usage_rollups WHERE cuboid = 4") == 600
+    assert (
+        await connection.fetchval("SELECT sum(calls) FROM ai_usage_rollups WHERE cuboid = 4 AND grain_s = 86400") == 600
+    )
 
 
 async def test_return_to_nothing_when_rows_are_taken_back(connection: Connection) -> None:
@@ -189,9 +201,10 @@ class Corruption:
             900,
         ),
         Corruption(
-            "DELETE FROM ai_usage_rollups WHERE ctid = (SELECT min(ctid) FROM ai_usage_rollups_user) AND cuboid = 4",
+            "UPDATE ai_usage_rollups SET succeeded = succeeded - 1 WHERE ctid = (SELECT min(ctid) FROM "
+            "ai_usage_rollups_user WHERE grain_s = 2592000) AND cuboid = 4",
             "user",
-            86_400,
+            2_592_000,
         ),
         Corruption(
             "INSERT INTO ai_usage_rollups SELECT cuboid, grain_s, bucket, 12345, slot, calls, succeeded, priced_calls, "
@@ -220,7 +233,24 @@ async def test_verify_names_the_one_corrupted_key_and_rebuild_repairs_it(
     assert [(difference.rollup, difference.grain_s) for difference in found] == [
         (corruption.rollup, corruption.grain_s)
     ]
-    await rebuild_day(connection, found[0].bucket.replace(hour=0, minute=0))
+    if corruption.grain_s > rollups.DAY_S:
+        await rebuild_long_bucket(connection, LongBucket(4, corruption.grain_s, found[0].bucket))
+    else:
+        await rebuild_day(connection, found[0].bucket.replace(hour=0, minute=0))
+    assert await differences(connection) == []
+
+
+async def test_a_lost_sum_of_a_users_day_is_missed_there_and_in_the_long_bucket(connection: Connection) -> None:
+    await write(connection, some_calls(200, 3))
+    await connection.execute(
+        "DELETE FROM ai_usage_rollups WHERE cuboid = 4 AND ctid = (SELECT min(ctid) FROM ai_usage_rollups_user "
+        "WHERE grain_s = 86400)"
+    )
+
+    found = await differences(connection)
+
+    assert [(difference.rollup, difference.grain_s) for difference in found] == [("user", 86_400), ("user", 2_592_000)]
+    await rebuild_day(connection, found[0].bucket)
     assert await differences(connection) == []
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import Depends, Query, Request
 from pydantic import AfterValidator
@@ -34,46 +34,49 @@ _ONLY: Final = "Only calls with one of these values; repeat for several; empty f
 _NOT: Final = "Only calls with none of these values"
 
 
-class Filters:
+class Filters(NamedTuple):
     """Hold the conditions a caller gave, with those its token adds."""
 
-    def __init__(
-        self,
-        principal: Viewer,
-        user: Annotated[Values | None, Query(description=_ONLY, examples=[["user-17"]])] = None,
-        service: Annotated[Values | None, Query(description=_ONLY, examples=[["cv_optimizer"]])] = None,
-        action: Annotated[Values | None, Query(description=_ONLY, examples=[["optimize"]])] = None,
-        provider: Annotated[Values | None, Query(description=_ONLY, examples=[["openai"]])] = None,
-        model: Annotated[Values | None, Query(description=_ONLY, examples=[["gpt-4o-mini"]])] = None,
-        error_code: Annotated[Values | None, Query(description=_ONLY, examples=[["429"]])] = None,
-        cost_status: Annotated[Values | None, Query(description=_ONLY, examples=[["priced"]])] = None,
-        not_user: Annotated[Values | None, Query(description=_NOT, examples=[["test-user"]])] = None,
-        not_service: Annotated[Values | None, Query(description=_NOT, examples=[["playground"]])] = None,
-        not_action: Annotated[Values | None, Query(description=_NOT, examples=[["debug"]])] = None,
-        not_provider: Annotated[Values | None, Query(description=_NOT, examples=[["ollama"]])] = None,
-        not_model: Annotated[Values | None, Query(description=_NOT, examples=[["gpt-4o-mini"]])] = None,
-        not_error_code: Annotated[Values | None, Query(description=_NOT, examples=[["429"]])] = None,
-        not_cost_status: Annotated[Values | None, Query(description=_NOT, examples=[["estimated"]])] = None,
-        success: Annotated[bool | None, Query(description="Only calls that did or did not succeed")] = None,
-    ) -> None:
-        given = (
-            (Dimension.USER, user, not_user),
-            (Dimension.SERVICE, service, not_service),
-            (Dimension.ACTION, action, not_action),
-            (Dimension.PROVIDER, provider, not_provider),
-            (Dimension.MODEL, model, not_model),
-            (Dimension.ERROR_CODE, error_code, not_error_code),
-            (Dimension.COST_STATUS, cost_status, not_cost_status),
-        )
-        conditions = list(conditions_of(principal))
-        for dimension, only, without in given:
-            if only:
-                conditions.append(Condition(dimension, tuple(only)))
-            if without:
-                conditions.append(Condition(dimension, tuple(without), exclude=True))
-        if success is not None:
-            conditions.append(Condition(Dimension.SUCCESS, ("true" if success else "false",)))
-        self.conditions = tuple(conditions)
+    conditions: tuple[Condition, ...]
+
+
+# Not run in a thread as plain functions are: a hop there and back takes longer than all of these.
+async def _filters(
+    principal: Viewer,
+    user: Annotated[Values | None, Query(description=_ONLY, examples=[["user-17"]])] = None,
+    service: Annotated[Values | None, Query(description=_ONLY, examples=[["cv_optimizer"]])] = None,
+    action: Annotated[Values | None, Query(description=_ONLY, examples=[["optimize"]])] = None,
+    provider: Annotated[Values | None, Query(description=_ONLY, examples=[["openai"]])] = None,
+    model: Annotated[Values | None, Query(description=_ONLY, examples=[["gpt-4o-mini"]])] = None,
+    error_code: Annotated[Values | None, Query(description=_ONLY, examples=[["429"]])] = None,
+    cost_status: Annotated[Values | None, Query(description=_ONLY, examples=[["priced"]])] = None,
+    not_user: Annotated[Values | None, Query(description=_NOT, examples=[["test-user"]])] = None,
+    not_service: Annotated[Values | None, Query(description=_NOT, examples=[["playground"]])] = None,
+    not_action: Annotated[Values | None, Query(description=_NOT, examples=[["debug"]])] = None,
+    not_provider: Annotated[Values | None, Query(description=_NOT, examples=[["ollama"]])] = None,
+    not_model: Annotated[Values | None, Query(description=_NOT, examples=[["gpt-4o-mini"]])] = None,
+    not_error_code: Annotated[Values | None, Query(description=_NOT, examples=[["429"]])] = None,
+    not_cost_status: Annotated[Values | None, Query(description=_NOT, examples=[["estimated"]])] = None,
+    success: Annotated[bool | None, Query(description="Only calls that did or did not succeed")] = None,
+) -> Filters:
+    given = (
+        (Dimension.USER, user, not_user),
+        (Dimension.SERVICE, service, not_service),
+        (Dimension.ACTION, action, not_action),
+        (Dimension.PROVIDER, provider, not_provider),
+        (Dimension.MODEL, model, not_model),
+        (Dimension.ERROR_CODE, error_code, not_error_code),
+        (Dimension.COST_STATUS, cost_status, not_cost_status),
+    )
+    conditions = list(conditions_of(principal))
+    for dimension, only, without in given:
+        if only:
+            conditions.append(Condition(dimension, tuple(only)))
+        if without:
+            conditions.append(Condition(dimension, tuple(without), exclude=True))
+    if success is not None:
+        conditions.append(Condition(Dimension.SUCCESS, ("true" if success else "false",)))
+    return Filters(tuple(conditions))
 
 
 def conditions_of(principal: Principal) -> tuple[Condition, ...]:
@@ -83,7 +86,7 @@ def conditions_of(principal: Principal) -> tuple[Condition, ...]:
     return (Condition(Dimension.SERVICE, tuple(sorted(principal.services))),)
 
 
-def _period(
+async def _period(
     start: Annotated[
         str | None,
         Query(
@@ -132,7 +135,7 @@ def _is_list(schema: Mapping[str, Any]) -> bool:
 
 
 PeriodOf = Annotated[Period, Depends(_period)]
-FiltersOf = Annotated[Filters, Depends(Filters)]
+FiltersOf = Annotated[Filters, Depends(_filters)]
 
 
 def query_of(period: Period, filters: Filters) -> UsageQuery:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from ai_usage_exporter.api.problem import invalid_parameter
+from ai_usage_exporter.storage.cover import at_or_before
+from ai_usage_exporter.storage.rollups import QUARTER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,9 +55,13 @@ class Period:
 
 
 def last_days(days: int, zone: ZoneInfo = ZoneInfo("UTC"), *, now: datetime | None = None) -> Period:  # noqa: B008 - immutable
-    """Return the last ``days`` times 24 hours, up to now."""
+    """Return the last ``days`` times 24 hours, up to now, from the beginning of a quarter of an hour.
+
+    Sums are kept by quarters; what begins inside one has to be read from the calls.
+    """
     now = now or datetime.now(UTC)
-    return Period(now - timedelta(days=days), now, zone, _end_of_utc_day(now))
+    start = at_or_before(now - timedelta(days=days), QUARTER_S)
+    return Period(start, now, zone, _end_of_utc_day(now))
 
 
 def parse_period(
@@ -87,11 +94,16 @@ def parse_zone(name: str) -> ZoneInfo:
     """Return the time zone of an IANA name. Raises ``ProblemError``."""
     try:
         # Looked up in the list first: a zone's name is a path, and this one comes from outside.
-        if name in available_timezones():
+        if name in _zone_names():
             return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):  # pragma: no cover - the list and the files disagree
         pass
     raise invalid_parameter("tz", f"{name[:80]!r} is no IANA time zone: write e.g. Europe/Berlin or UTC")
+
+
+@cache
+def _zone_names() -> set[str]:
+    return available_timezones()  # reads a tree of files every time
 
 
 def parse_moment(field: str, text: str, zone: ZoneInfo) -> datetime:

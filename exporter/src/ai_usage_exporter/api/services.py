@@ -60,11 +60,11 @@ async def require_unlimited(request: Request, _described: _Bearer) -> Principal:
     return await services_of(request).access.unlimited(request)
 
 
-def _reader(request: Request) -> UsageReader:
+async def _reader(request: Request) -> UsageReader:
     return services_of(request).reader
 
 
-def _calls(request: Request) -> CallReader:
+async def _calls(request: Request) -> CallReader:
     return services_of(request).calls
 
 

@@ -1,5 +1,6 @@
 """The routes under ``/api/admin/ai-usage`` that sum."""
 
+from collections import defaultdict
 from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
@@ -37,7 +38,7 @@ from ai_usage_exporter.api.services import Calls, Reader
 from ai_usage_exporter.storage.call_reader import CallReader
 from ai_usage_exporter.storage.query import Condition, Dimension, UsageQuery
 from ai_usage_exporter.storage.reader import Group, UsageReader
-from ai_usage_exporter.storage.sums import NO_SUMS, Sums
+from ai_usage_exporter.storage.sums import NO_SUMS, Sums, add_up
 
 PREFIX: Final = "/api/admin/ai-usage"
 MAX_GROUP_BY: Final = 3
@@ -143,7 +144,7 @@ async def timeseries(
     if group_by is None:
         found = await reader.group_by_time(query, read_edges, ())
         series = [_series(None, _steps(found, (), len(edges) - 1))]
-        total = _total(_steps(found, (), len(edges) - 1))
+        total = add_up(_steps(found, (), len(edges) - 1))
     elif group_by is Dimension.USER:
         series, total = await _user_series(reader, query, read_edges, limit)
     else:
@@ -194,11 +195,11 @@ async def find_breakdown(
         raise invalid_parameter("group_by", f"{','.join(group_by)!r} names a dimension twice")
     dimensions = tuple(group_by)
     found, hidden = await _groups(reader, query, dimensions, sort, order, limit)
-    total_sums = _total(found.values() if not hidden else (await reader.group(query, ())).values())
+    total_sums = add_up(found.values() if not hidden else (await reader.group(query, ())).values())
     ranked = sorted(found.items(), key=_sort_key(sort, order))
     shown, rest = ranked[:limit], ranked[limit:]
     # What is left of the whole: correct also where only the first groups were read.
-    other_sums = total_sums.minus(_total(sums for _, sums in shown))
+    other_sums = total_sums.minus(add_up(sums for _, sums in shown))
     count = len(rest) + hidden
     before: dict[Group, Sums] = {}
     if compare is not None:
@@ -291,29 +292,27 @@ async def _user_series(
             series.append(_series(group[0], steps))
         if users > len(top):
             series.append(_series(None, left, is_other=True))
-    return series, _total(everybody)
+    return series, add_up(everybody)
 
 
 def _ranked_series(found: dict[tuple[int, Group], Sums], count: int, limit: int) -> tuple[list[Series], Sums]:
-    by_group: dict[Group, Sums] = {}
+    parts: dict[Group, list[Sums]] = defaultdict(list)
     for (_, group), sums in found.items():
-        by_group[group] = by_group.get(group, NO_SUMS).plus(sums)
+        parts[group].append(sums)
+    by_group = {group: add_up(sums) for group, sums in parts.items()}
     ranked = sorted(by_group, key=lambda group: (-by_group[group].cost_usd, -by_group[group].calls, group[0] or ""))
     series = [_series(group[0], _steps(found, group, count)) for group in ranked[:limit]]
     if rest := ranked[limit:]:
-        steps = [
-            _total(found.get((part, group), NO_SUMS) for group in rest if (part, group) in found)
-            for part in range(count)
-        ]
+        steps = [add_up(found[part, group] for group in rest if (part, group) in found) for part in range(count)]
         series.append(_series(None, steps, is_other=True))
-    return series, _total(by_group.values())
+    return series, add_up(by_group.values())
 
 
 def _series(name: str | None, steps: list[Sums], *, is_other: bool = False) -> Series:
     return Series(
         name=name,
         is_other=is_other,
-        totals=measures(_total(steps)),
+        totals=measures(add_up(steps)),
         points=[
             Point(
                 requests=sums.calls,
@@ -329,13 +328,6 @@ def _series(name: str | None, steps: list[Sums], *, is_other: bool = False) -> S
 
 def _steps(found: dict[tuple[int, Group], Sums], group: Group, count: int) -> list[Sums]:
     return [found.get((part, group), NO_SUMS) for part in range(count)]
-
-
-def _total(sums: Any) -> Sums:
-    total = NO_SUMS
-    for item in sums:
-        total = total.plus(item)
-    return total
 
 
 def _sort_key(sort: Sort, order: str) -> Any:

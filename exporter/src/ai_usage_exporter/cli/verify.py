@@ -9,9 +9,20 @@ import click
 from ai_usage_exporter.cli.output import print_json, print_table, progress, say
 from ai_usage_exporter.cli.question import open_connection, run
 from ai_usage_exporter.storage import audit
-from ai_usage_exporter.storage.verify import compare_day, load_days, rebuild_day
+from ai_usage_exporter.storage.verify import (
+    compare_day,
+    compare_long_bucket,
+    load_days,
+    load_long_buckets,
+    rebuild_day,
+    rebuild_long_bucket,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from datetime import datetime
+
+    from ai_usage_exporter.storage.connection import DatabaseConnection
     from ai_usage_exporter.storage.verify import Difference
 
 
@@ -69,14 +80,29 @@ async def _verify(*, rebuild: bool) -> tuple[int, list[Difference]]:
                     show(f"Comparing sums with rows: day {number:,} of {len(days):,}")
                 different = await compare_day(connection, day)
                 if different and rebuild:
-                    async with connection.transaction():
-                        await rebuild_day(connection, day)
-                        await audit.record(
-                            connection,
-                            audit.command_line_actor(),
-                            "rollups.rebuild",
-                            f"{day:%Y-%m-%d}",
-                            {"differences": len(different)},
-                        )
+                    await _rebuild(connection, rebuild_day(connection, day), day, len(different))
+                found += different
+            show("Comparing long sums with those of their days")
+            for bucket in await load_long_buckets(connection):
+                different = await compare_long_bucket(connection, bucket)
+                if different and rebuild:
+                    await _rebuild(connection, rebuild_long_bucket(connection, bucket), bucket.start, len(different))
                 found += different
     return len(days), found
+
+
+async def _rebuild(
+    connection: DatabaseConnection,
+    building: Awaitable[None],
+    start: datetime,
+    differences: int,
+) -> None:
+    async with connection.transaction():
+        await building
+        await audit.record(
+            connection,
+            audit.command_line_actor(),
+            "rollups.rebuild",
+            f"{start:%Y-%m-%d}",
+            {"differences": differences},
+        )

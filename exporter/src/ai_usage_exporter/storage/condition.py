@@ -83,6 +83,12 @@ def statement(name: str, *, conditions: str, dimensions: Sequence[str] = (), ext
     )
 
 
+def is_as_kept(user: str) -> bool:
+    """Say whether a user is written as PostgreSQL writes it: a condition takes a UUID's other forms too."""
+    user_id = _uuid(user)
+    return user_id is None or str(user_id) == user
+
+
 def _all(conditions: list[str]) -> str:
     return " AND ".join(conditions) or "true"
 

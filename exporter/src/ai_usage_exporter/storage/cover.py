@@ -35,7 +35,7 @@ def _pieces(start: datetime, end: datetime, grains_s: Sequence[int], part: int) 
         yield Piece(0, start, end, part)
         return
     grain_s, finer_s = grains_s[0], grains_s[1:]
-    first, last = _at_or_after(start, grain_s), _at_or_before(end, grain_s)
+    first, last = at_or_after(start, grain_s), at_or_before(end, grain_s)
     if first >= last:
         yield from _pieces(start, end, finer_s, part)
         return
@@ -46,11 +46,13 @@ def _pieces(start: datetime, end: datetime, grains_s: Sequence[int], part: int) 
         yield from _pieces(last, end, finer_s, part)
 
 
-def _at_or_before(moment: datetime, grain_s: int) -> datetime:
+def at_or_before(moment: datetime, grain_s: int) -> datetime:
+    """Return the start of the bucket a moment is in."""
     second = int(moment.timestamp() // 1)
     return datetime.fromtimestamp(second - second % grain_s, UTC)
 
 
-def _at_or_after(moment: datetime, grain_s: int) -> datetime:
-    before = _at_or_before(moment, grain_s)
+def at_or_after(moment: datetime, grain_s: int) -> datetime:
+    """Return the moment itself where it starts a bucket, else the end of the bucket it is in."""
+    before = at_or_before(moment, grain_s)
     return before if before == moment else datetime.fromtimestamp(before.timestamp() + grain_s, UTC)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from datetime import UTC, timedelta
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from ai_usage_exporter.storage import rollups
@@ -12,14 +13,15 @@ from ai_usage_exporter.storage.condition import (
     KEY_COLUMNS,
     ROW_COLUMNS,
     Parameters,
+    is_as_kept,
     key_conditions,
     row_conditions,
     statement,
 )
-from ai_usage_exporter.storage.cover import cover
+from ai_usage_exporter.storage.cover import at_or_after, at_or_before, cover
 from ai_usage_exporter.storage.query import Condition, Dimension, UsageQuery
 from ai_usage_exporter.storage.statement import load_statement
-from ai_usage_exporter.storage.sums import NO_SUMS, Sums
+from ai_usage_exporter.storage.sums import Sums, add_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -34,6 +36,12 @@ if TYPE_CHECKING:
 
 MAX_EXACT_PERCENTILE_CALLS: Final = 50_000
 """Above this a percentile under conditions is not computed: it would sort all of them."""
+
+_DAY: Final = timedelta(days=1)
+_FEW_DAYS: Final = 3
+"""As many whole days as are ranked by reading all users' sums at once."""
+_CANDIDATES: Final = (4, 16, 64)
+"""How many times as many users as are wanted have their exact sums read, before all have."""
 
 Group: TypeAlias = "tuple[str | None, ...]"
 """The values of the dimensions grouped by, in their order."""
@@ -80,10 +88,12 @@ class UsageReader:
         """Give a connection on which every statement sees the same state of the data."""
         async with self.pool.acquire() as connection:
             # One round trip. Compiling these statements takes longer than running them.
-            # A range of an index is read page by page: what is next to it in the index is not so in the table.
+            # A range of an index is read page by page: what is next to it in the index is not so in the table. And few
+            # groups come of many rows, which the planner does not know: adding up by hash is half of sorting first.
             await connection.execute(
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-                "SET LOCAL jit = off; SET LOCAL enable_indexscan = off; SET LOCAL work_mem = '32MB'"
+                "SET LOCAL jit = off; SET LOCAL enable_indexscan = off; SET LOCAL enable_sort = off; "
+                "SET LOCAL work_mem = '32MB'"
             )
             try:
                 yield connection
@@ -96,11 +106,10 @@ class UsageReader:
         before = UsageQuery(query.start - (query.end - query.start), query.start, query.conditions)
         async with self.snapshot() as connection:
             models, services, statuses = [
-                {group: sums for (_, group), sums in (await _sums(connection, query, dimensions)).items()}
-                for dimensions in (_BY_MODEL, _BY_SERVICE, _BY_STATUS)
+                await _by_group(connection, query, dimensions) for dimensions in (_BY_MODEL, _BY_SERVICE, _BY_STATUS)
             ]
-            total = _total(statuses.values())
-            previous = _total((await _sums(connection, before, ())).values())
+            total = add_up(statuses.values())
+            previous = add_up((await _sums(connection, before, ())).values())
             users = await _top_users(connection, query, top_users)
             p95, error = await _p95(connection, query, total.timed_calls)
         failed = {group: sums for group, sums in statuses.items() if group[0] == "false"}
@@ -121,8 +130,7 @@ class UsageReader:
     async def group(self, query: UsageQuery, dimensions: Sequence[Dimension]) -> dict[Group, Sums]:
         """Sum a period by dimensions; an empty choice gives one group, if there were calls."""
         async with self.snapshot() as connection:
-            found = await _sums(connection, query, tuple(dimensions))
-        return {group: sums for (_, group), sums in found.items()}
+            return await _by_group(connection, query, tuple(dimensions))
 
     async def group_by_time(
         self, query: UsageQuery, edges: Sequence[datetime], dimensions: Sequence[Dimension]
@@ -139,8 +147,7 @@ class UsageReader:
                 return {}, 0
             names = tuple(found.user or "" for found in users)
             chosen = UsageQuery(query.start, query.end, (*query.conditions, Condition(Dimension.USER, names)))
-            found = await _sums(connection, chosen, (Dimension.USER,))
-        return {group: sums for (_, group), sums in found.items()}, count
+            return await _by_group(connection, chosen, (Dimension.USER,)), count
 
 
 _BY_MODEL: Final = (Dimension.PROVIDER, Dimension.MODEL)
@@ -155,7 +162,8 @@ async def _sums(
     edges: Sequence[datetime] | None = None,
 ) -> _Found:
     """Sum by part and dimensions, from rollups and rows together."""
-    cuboid = _cuboid_for(query.dimensions.union(dimensions))
+    users = _only_users(query, dimensions)
+    cuboid = rollups.USER if users is not None else _cuboid_for(query.dimensions.union(dimensions))
     grains_s = cuboid.grains_s if cuboid is not None else ()
     steps = list(pairwise(edges)) if edges is not None else [(query.start, query.end)]
     pieces = [
@@ -165,7 +173,11 @@ async def _sums(
     ]
     found: _Found = {}
     if cuboid is not None and (rolled := [piece for piece in pieces if piece.grain_s]):
-        _gather(found, await _from_rollups(connection, cuboid, rolled, query.conditions, dimensions), len(dimensions))
+        if users is not None:
+            rows = await _from_user_rollups(connection, rolled, users)
+        else:
+            rows = await _from_rollups(connection, cuboid, rolled, query.conditions, dimensions)
+        _gather(found, rows, len(dimensions))
     if rest := [piece for piece in pieces if not piece.grain_s]:
         _gather(found, await _from_rows(connection, rest, query.conditions, dimensions), len(dimensions))
     return found
@@ -185,6 +197,18 @@ async def _from_rollups(
         dimensions=[KEY_COLUMNS[dimension] for dimension in dimensions],
     )
     return await connection.fetch(text, *parameters.values)
+
+
+async def _from_user_rollups(
+    connection: DatabaseConnection, pieces: Sequence[Piece], users: Sequence[str]
+) -> list[asyncpg.Record]:
+    buckets = [
+        (piece.grain_s, start, piece.part)
+        for piece in pieces
+        for start in _starts(piece.start, piece.end, piece.grain_s)
+    ]
+    columns = [list(column) for column in zip(*buckets, strict=True)]
+    return await connection.fetch(load_statement("read_user_rollups"), *columns, rollups.user_key_ids(users))
 
 
 async def _from_rows(
@@ -219,7 +243,32 @@ async def _rank_users(
 
 
 async def _top_users(connection: DatabaseConnection, query: UsageQuery, limit: int) -> list[UserTotals]:
-    return (await _rank_users(connection, query, limit, "cost_usd"))[0] if limit else []
+    """Return the dearest users.
+
+    Exact sums are read of those only whose long buckets hold enough: nobody used more in a part of a bucket than in
+    the whole of it, as no call costs less than nothing.
+    """
+    if not limit:
+        return []
+    start, end = query.start.astimezone(UTC), query.end.astimezone(UTC)
+    if not query.conditions and end - start > _FEW_DAYS * _DAY:
+        first, last = at_or_before(start, rollups.THIRTY_DAYS_S), at_or_after(end, rollups.THIRTY_DAYS_S)
+        text = load_statement("read_user_bounds").replace("{sort}", "cost_usd")
+        for times in _CANDIDATES:
+            bounds = await connection.fetch(text, first, last, rollups.THIRTY_DAYS_S, limit * times)
+            users = tuple({row["user_key"] or "" for row in bounds})
+            chosen = UsageQuery(query.start, query.end, (Condition(Dimension.USER, users),))
+            ranked = _ranked(await _by_group(connection, chosen, (Dimension.USER,)))
+            top = [UserTotals(group[0], *_of_user(sums)) for group, sums in islice(ranked.items(), limit)]
+            if len(bounds) < limit * times or (len(top) == limit and top[-1].cost_usd > bounds[-1]["bound"]):
+                return top
+    return (await _rank_users(connection, query, limit, "cost_usd"))[0]
+
+
+async def _by_group(
+    connection: DatabaseConnection, query: UsageQuery, dimensions: tuple[Dimension, ...]
+) -> dict[Group, Sums]:
+    return {group: sums for (_, group), sums in (await _sums(connection, query, dimensions)).items()}
 
 
 async def _p95(connection: DatabaseConnection, query: UsageQuery, timed_calls: int) -> tuple[float | None, float]:
@@ -248,6 +297,20 @@ def _cuboid_for(dimensions: frozenset[Dimension]) -> Cuboid | None:
     return next((cuboid for cuboid in _CUBOIDS if dimensions <= cuboid.dimensions), None)
 
 
+def _only_users(query: UsageQuery, dimensions: Iterable[Dimension]) -> Sequence[str] | None:
+    """Return the users asked for, should nothing else be asked for; their sums are kept under just these names."""
+    if query.dimensions != {Dimension.USER} or set(dimensions) != {Dimension.USER} or len(query.conditions) != 1:
+        return None
+    asked = query.conditions[0]
+    return None if asked.exclude or not all(map(is_as_kept, asked.values)) else asked.values
+
+
+def _starts(start: datetime, end: datetime, step_s: int) -> list[datetime]:
+    """Return the starts of the buckets of a piece."""
+    step = timedelta(seconds=step_s)
+    return [start + number * step for number in range((end - start) // step)]
+
+
 def _columns(pieces: Sequence[Piece]) -> list[list[Any]]:
     """Return pieces as the arrays a statement takes: grains, starts, ends, parts."""
     return [list(column) for column in zip(*pieces, strict=True)] if pieces else [[], [], [], []]
@@ -263,13 +326,6 @@ def _gather(found: _Found, rows: Iterable[asyncpg.Record], width: int) -> None:
 
 def _of_user(sums: Sums) -> tuple[int, int, Decimal]:
     return sums.calls, sums.total_tokens, sums.cost_usd
-
-
-def _total(sums: Iterable[Sums]) -> Sums:
-    total = NO_SUMS
-    for item in sums:
-        total = total.plus(item)
-    return total
 
 
 def _merged(groups: Mapping[Group, Sums], place: int) -> dict[Group, Sums]:

@@ -1,8 +1,8 @@
 """Sums of calls by time and dimension, kept in the transaction that writes the rows.
 
 A cuboid is a choice of dimensions; ``CUBOIDS`` lists them with the grains they are kept in, the same as
-``ai_usage_rollups_of_rows`` in the migrations, which says what the sums of given rows must be. Deltas are added up
-here, so that a batch costs one upsert of as many rows as it has different keys.
+``ai_usage_rollups_of_rows`` and ``ai_usage_rollups_of_days`` in the migrations, which say what the sums must be. Deltas
+are added up here, so that a batch costs one upsert of as many rows as it has different keys.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 QUARTER_S: Final = 900
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
-_QUARTERS_AN_HOUR: Final = HOUR_S // QUARTER_S
+FIVE_DAYS_S: Final = 5 * DAY_S
+THIRTY_DAYS_S: Final = 30 * DAY_S
 _QUARTERS_A_DAY: Final = DAY_S // QUARTER_S
 
 SLOTS: Final = 16
@@ -77,10 +78,16 @@ MODEL: Final = Cuboid(2, frozenset({Dimension.PROVIDER, Dimension.MODEL}), (DAY_
 STATUS: Final = Cuboid(
     3, frozenset({Dimension.SUCCESS, Dimension.ERROR_CODE, Dimension.COST_STATUS}), (DAY_S, HOUR_S, QUARTER_S)
 )
-USER: Final = Cuboid(4, frozenset({Dimension.USER}), (DAY_S,))
-DURATION: Final = Cuboid(5, frozenset(), (DAY_S, HOUR_S))
-PAIR: Final = Cuboid(6, frozenset({Dimension.SERVICE, Dimension.PROVIDER, Dimension.MODEL}), (DAY_S, HOUR_S))
+USER: Final = Cuboid(4, frozenset({Dimension.USER}), (THIRTY_DAYS_S, DAY_S))
+DURATION: Final = Cuboid(5, frozenset(), (DAY_S, HOUR_S, QUARTER_S))
+PAIR: Final = Cuboid(
+    6, frozenset({Dimension.SERVICE, Dimension.PROVIDER, Dimension.MODEL}), (FIVE_DAYS_S, DAY_S, HOUR_S)
+)
 CUBOIDS: Final = (FULL, SERVICE, MODEL, STATUS, USER, DURATION, PAIR)
+LONG_GRAINS: Final = tuple(
+    (cuboid.number, grain_s) for cuboid in CUBOIDS for grain_s in cuboid.grains_s if grain_s > DAY_S
+)
+"""Cuboids with those of their grains whose sums are those of the days in a bucket, not of the rows."""
 
 
 class RollupEntry(NamedTuple):
@@ -162,6 +169,12 @@ async def lock_out_writers(connection: DatabaseConnection) -> None:
     await connection.execute(load_statement("rollup_slots_all"), LOCK_CLASS, SLOTS)
 
 
+def user_key_ids(users: Iterable[str]) -> list[int]:
+    """Return the ids of users' keys; ``""`` stands for calls without a user, as well as for the user of that name."""
+    names = set(users)
+    return [_key_id(USER.number, (name,)) for name in (*names, None) if name is not None or "" in names]
+
+
 def duration_bin(duration_ms: int | None) -> int | None:
     """Return the bin of a duration; 0 holds what is below a millisecond."""
     return None if duration_ms is None else bisect_right(DURATION_BOUNDS_MS, duration_ms)
@@ -200,7 +213,7 @@ def _add_up(entries: Iterable[RollupEntry]) -> _Sums:
         quarter = int(created_at.timestamp() // QUARTER_S)
         calls[quarter, service, action, provider, model, success, error_code, status].append(measures)
         users[quarter // _QUARTERS_A_DAY, user_ref if user_id is None else str(user_id)].append(measures)
-        durations[quarter // _QUARTERS_AN_HOUR, duration_bin(duration_ms)].append(measures)
+        durations[quarter, duration_bin(duration_ms)].append(measures)
     sums: _Sums = {}
     for (quarter, *values), group in calls.items():
         measures = _total(group)
@@ -208,19 +221,23 @@ def _add_up(entries: Iterable[RollupEntry]) -> _Sums:
         start = quarter * QUARTER_S
         hour, day = start - start % HOUR_S, start - start % DAY_S
         _add(sums, (FULL.number, DAY_S, day, *values), measures)
-        for grain_s, start in ((HOUR_S, hour), (DAY_S, day)):
+        for grain_s, start in ((HOUR_S, hour), (DAY_S, day), (FIVE_DAYS_S, day - day % FIVE_DAYS_S)):
             _add(sums, (PAIR.number, grain_s, start, service, provider, model), measures)
         for grain_s, start in ((QUARTER_S, quarter * QUARTER_S), (HOUR_S, hour), (DAY_S, day)):
             _add(sums, (SERVICE.number, grain_s, start, service, action), measures)
             _add(sums, (MODEL.number, grain_s, start, provider, model), measures)
             _add(sums, (STATUS.number, grain_s, start, success, error_code, status), measures)
     for (day, user), group in users.items():
-        sums[USER.number, DAY_S, day * DAY_S, user] = _total(group)
-    for (hour, number), group in durations.items():
         measures = _total(group)
-        start = hour * HOUR_S
-        sums[DURATION.number, HOUR_S, start, number] = measures
-        _add(sums, (DURATION.number, DAY_S, start - start % DAY_S, number), measures)
+        start = day * DAY_S
+        sums[USER.number, DAY_S, start, user] = measures
+        _add(sums, (USER.number, THIRTY_DAYS_S, start - start % THIRTY_DAYS_S, user), measures)
+    for (quarter, number), group in durations.items():
+        measures = _total(group)
+        start = quarter * QUARTER_S
+        sums[DURATION.number, QUARTER_S, start, number] = measures
+        for grain_s in (HOUR_S, DAY_S):
+            _add(sums, (DURATION.number, grain_s, start - start % grain_s, number), measures)
     return sums
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 from operator import add, sub
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Sums(NamedTuple):
@@ -33,3 +36,9 @@ class Sums(NamedTuple):
 
 
 NO_SUMS = Sums()
+
+
+def add_up(parts: Iterable[Sums]) -> Sums:
+    """Return everything together, a column at a time."""
+    columns: Iterable[Iterable[Any]] = zip(*parts, NO_SUMS, strict=True)
+    return Sums._make(map(sum, columns))
