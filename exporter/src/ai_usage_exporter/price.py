@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ai_usage_exporter.record import UsageRecord
 
 _NOTHING: Final = Decimal(0)
+_PRICED: Final = CostStatus.PRICED  # an enumeration's members are looked up slowly
 
 
 class Pricing:
@@ -42,7 +43,7 @@ class Pricing:
             computed = cost_of(
                 record.provider, record.model, record.usage, at=record.created_at, service_tier=record.service_tier
             )
-        if computed.status is CostStatus.PRICED:
+        if computed.status is _PRICED:
             return PricedCall(record, computed)
         reported = record.reported_cost_usd
         if reported is not None and (reported > 0 or not record.usage.total_tokens):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ from ai_usage_exporter.normalize.values import dollars, text, whole
 from ai_usage_exporter.record import UsageRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
 
     from ai_usage_exporter.record import Attributes, AttributeValue, Span
@@ -46,7 +48,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS_ERROR: Final = 2
 _PLACE: Final = PLACE_OF.get
 _RANK_OF_LABEL: Final = itemgetter(0)
-_to_usage_record: Final = UsageRecord._make
+_COUNTS: Final = slice(Fact.INPUT, Fact.COST)
+# As ``_make`` does it, without a call of Python's.
+_to_usage_record: Final[Callable[[tuple[Any, ...]], UsageRecord]] = partial(tuple.__new__, UsageRecord)
+_to_token_usage: Final[Callable[[list[Any]], TokenUsage]] = partial(tuple.__new__, TokenUsage)
 
 
 class Reading(NamedTuple):
@@ -119,7 +124,7 @@ def to_record(span: Span, reading: Reading) -> UsageRecord:
             span.trace_id,
             span.span_id,
             span.parent_span_id or None,
-            _EPOCH + timedelta(microseconds=start_ns // 1000),
+            _EPOCH + timedelta(0, 0, start_ns // 1000),
             (end_ns - start_ns) // 1_000_000 if end_ns >= start_ns else None,
             service or text(span.resource.get(semconv.RESOURCE_SERVICE_NAME)) or "unknown",
             action or reading.operation,
@@ -148,15 +153,20 @@ def to_record(span: Span, reading: Reading) -> UsageRecord:
 
 
 def _usage(found: list[Any], reading: Reading, provider: str) -> tuple[TokenUsage, tuple[str, ...]]:
-    counts = found[Fact.INPUT : Fact.COST]
+    counts = found[_COUNTS]
     if not _COUNT_TYPES.issuperset(map(type, counts)):
         for place, value in enumerate(counts):
             if value is not None and type(value) is not int:
                 counts[place] = whole(value, KEYS_OF[Fact.INPUT + place][0])
-    input_tokens, output_tokens, total, cache_read, cache_write, long_write, reasoning, *modalities = counts
+    input_tokens, output_tokens, total, cache_read, cache_write, _, reasoning = counts[:_TOTALLED]
     flags: tuple[str, ...] = ()
-    if cache_read or cache_write or reasoning or total is not None:
-        input_tokens, output_tokens, flags = settle_totals(
+    if (
+        total is not None
+        or cache_write
+        or reasoning
+        or (cache_read and (reading.cache_apart or cache_read > (input_tokens or 0)))
+    ):
+        counts[0], counts[1], flags = settle_totals(
             input_tokens,
             output_tokens,
             (cache_read or 0) + (cache_write or 0),
@@ -166,12 +176,13 @@ def _usage(found: list[Any], reading: Reading, provider: str) -> tuple[TokenUsag
             reasoning_apart=reading.reasoning_apart,
             output_may_lack=reading.output_may_lack or provider in _THINKS_APART,
         )
-    usage = (input_tokens, output_tokens, cache_read, cache_write, long_write, reasoning, *modalities)
-    return _to_token_usage(usage), flags
+    del counts[_TOTAL]
+    return _to_token_usage(counts), flags
 
 
 _COUNT_TYPES: Final = frozenset({int, type(None)})
-_to_token_usage: Final = TokenUsage._make
+_TOTAL: Final = Fact.TOTAL - Fact.INPUT
+_TOTALLED: Final = Fact.INPUT_AUDIO - Fact.INPUT
 _THINKS_APART: Final = frozenset({"gcp.gemini", "gcp.vertex_ai"})
 
 

@@ -106,20 +106,22 @@ class ExportService:
         positions: list[int] = []
         parked: list[ParkedSpan] = []
         ignored = refused = 0
+        normalize, price = self._normalize, self._price
+        oversized, is_mended = request.oversized, request.is_mended
         for index, span in enumerate(request.spans):
             if not _has_ids(span):
                 refused += 1
                 continue
-            if index in request.oversized:
-                count, limit = request.oversized[index], request.limits.max_attributes
+            if index in oversized:
+                count, limit = oversized[index], request.limits.max_attributes
                 detail = f"{count} attributes: the limit is {limit} (AI_USAGE_MAX_ATTRIBUTES)"
                 parked.append(ParkedSpan("too_many_attributes", detail, request.raw(index)))
                 continue
             try:
-                record = self._normalize(span)
-                if request.is_mended and record is not None:
+                record = normalize(span)
+                if is_mended and record is not None:
                     record = mark_mended(record)
-                call = self._price(record) if record is not None else None
+                call = price(record) if record is not None else None
             except UnstorableError as error:
                 parked.append(ParkedSpan(error.reason, str(error), request.raw(index)))
                 continue
@@ -153,7 +155,7 @@ class ExportService:
             fates["duplicate"].inc(outcome.duplicates)
             fates["shadow"].inc(outcome.shadows)
             fates["quarantined"].inc(quarantined)
-            for status, count in Counter([call.cost.status for call in calls]).items():
+            for status, count in Counter([cost.status for _, cost in calls]).items():
                 self._metrics.costs[status].inc(count)
         self._metrics.fates["ignored"].inc(ignored)
         return ExportOutcome(refused, _message(refused, quarantined, request))
@@ -175,8 +177,8 @@ def _counted(sender: Sender, spans: int) -> Iterator[None]:
 
 def _has_ids(span: Span) -> bool:
     return (
-        len(span.trace_id) == len(_NO_TRACE_ID)
-        and len(span.span_id) == len(_NO_SPAN_ID)
+        len(span.trace_id) == 16
+        and len(span.span_id) == 8
         and span.trace_id != _NO_TRACE_ID
         and span.span_id != _NO_SPAN_ID
     )

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from ai_usage_exporter.storage.arrays import array_of
 from ai_usage_exporter.storage.move import SHADOW_COLUMNS
 from ai_usage_exporter.storage.row import COLUMNS, to_user_id
 from ai_usage_exporter.storage.statement import load_statement
@@ -86,7 +87,7 @@ async def resolve_users(connection: DatabaseConnection, users: Iterable[str | No
     candidates = {user: user_id for user in set(users) if user is not None and (user_id := to_user_id(user))}
     if not candidates:
         return {}
-    known = {row["id"] for row in await connection.fetch(load_statement("users_known"), list(candidates.values()))}
+    known = {row["id"] for row in await connection.fetch(load_statement("users_known"), array_of(candidates.values()))}
     return {user: user_id for user, user_id in candidates.items() if user_id in known}
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from operator import add, itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ai_usage_exporter.storage.arrays import array_of, array_of_moments
 from ai_usage_exporter.storage.query import Dimension
 from ai_usage_exporter.storage.row import COLUMNS
 from ai_usage_exporter.storage.statement import load_statement
@@ -145,23 +146,20 @@ async def apply(connection: DatabaseConnection, entries: Sequence[RollupEntry]) 
         key_id = _key_id(number, key[3:])
         keys[key_id] = key
         rows.append((number, grain_s, _moment(start_s), key_id, *measures))
-    rows.sort(key=itemgetter(0, 1, 2, 3))
+    rows.sort()  # by what comes before the measures: no two have the same key
     # The slot first: who owns them all, to forget keys nothing refers to, can be sure that nobody is about to.
     slot = await _own_slot(connection)
-    if await connection.fetchval(load_statement("rollup_keys_known"), _array(keys)) != len(keys):
+    if await connection.fetchval(load_statement("rollup_keys_known"), array_of(keys)) != len(keys):
         await connection.execute(load_statement("rollup_keys_add"), *_key_columns(keys))
     numbers, grains_s, buckets, *others = zip(*rows, strict=True)
     await connection.execute(
-        load_statement("rollups_add"), slot, _array(numbers), _array(grains_s), list(buckets), *map(_array, others)
+        load_statement("rollups_add"),
+        slot,
+        array_of(numbers),
+        array_of(grains_s),
+        array_of_moments(buckets),
+        *map(array_of, others),
     )
-
-
-def _array(numbers: Iterable[object]) -> str:
-    """Return numbers as PostgreSQL writes an array.
-
-    The driver asks of every item of a list whether it is a list too, which costs more than all the adding up.
-    """
-    return f"{{{','.join(map(str, numbers))}}}"
 
 
 async def lock_out_writers(connection: DatabaseConnection) -> None:

@@ -49,7 +49,10 @@ def to_row(call: PricedCall, users: Mapping[str, UUID]) -> Row:
         provider, model, request_model, usage, reported_cost_usd, success, error_code, error_message, user, user_email,
         session_id, response_id, service_tier, _, emitter, usage_flags, metadata, scope,
     ) = record  # fmt: skip
-    input_tokens, output_tokens, *parts = usage
+    (
+        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens,
+        input_audio_tokens, output_audio_tokens, cache_read_audio_tokens, input_image_tokens, output_image_tokens,
+    ) = usage  # fmt: skip
     input_tokens = input_tokens or 0
     output_tokens = output_tokens or 0
     total_tokens = input_tokens + output_tokens
@@ -60,7 +63,9 @@ def to_row(call: PricedCall, users: Mapping[str, UUID]) -> Row:
         id_, created_at, user_id, None if user_id is not None else user, user_email,
         service_name, service_action, provider, model, request_model, operation,
         input_tokens, output_tokens, total_tokens,
-        *parts,
+        cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens,
+        input_audio_tokens, output_audio_tokens, cache_read_audio_tokens,
+        input_image_tokens, output_image_tokens,
         NOTHING if amount is None else to_cost_usd(amount), status, reported_cost_usd,
         None if price is None else price.id,
         duration_ms, success, error_code, error_message, None if metadata is None else encode_metadata(metadata),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ai_usage_exporter.calls import decide
 from ai_usage_exporter.evidence import ROLES, Evidence, evidence_of_record, evidence_of_stored, is_framework_scope
 from ai_usage_exporter.matching import is_passed_on, is_retrieved, strength
+from ai_usage_exporter.storage.arrays import array_of, array_of_bytes, array_of_moments, array_of_texts
 from ai_usage_exporter.storage.move import Known, Moves, move
 from ai_usage_exporter.storage.overlap import Footprint
 from ai_usage_exporter.storage.statement import load_statement
@@ -110,8 +111,7 @@ class Survey:
         self.by_response: dict[str, UsageRecord] = {}
         self.unlinked: list[UsageRecord] = []
         self._by_trace: dict[bytes, list[int]] | None = None
-        self.first: datetime = records[0].created_at
-        self.last: datetime = self.first
+        first = last = records[0].created_at
         self._others: dict[str, list[UsageRecord]] = defaultdict(list)
         for record in records:
             trace_id, scope = record.trace_id, record.scope
@@ -126,10 +126,12 @@ class Survey:
             if (record.parent_span_id is None or is_framework_scope(scope)) and (usage[0] or usage[1]):
                 self.unlinked.append(record)
             created_at = record.created_at
-            if created_at < self.first:
-                self.first = created_at
-            elif created_at > self.last:
-                self.last = created_at
+            if created_at < first:
+                first = created_at
+            elif created_at > last:
+                last = created_at
+        self.first: datetime = first
+        self.last: datetime = last
         for response_id in self._others:
             self._compare(self.with_response(response_id))
         if any(is_framework_scope(record.scope) for record in self.unlinked):
@@ -207,15 +209,15 @@ async def _find_contested(
     contested = survey.contested - settled.keys()
     alone = [trace_id for trace_id in survey.scopes if trace_id not in contested and trace_id not in settled]
     long = []
-    scopes = [survey.scopes[trace_id] for trace_id in alone]
-    for row in await connection.fetch(load_statement("settle_probe"), alone, scopes, *survey.trace_time):
+    for row in await connection.fetch(load_statement("settle_probe"), *_libraries(alone, survey), *survey.trace_time):
         if row["is_contested"]:
             contested.add(row["trace_id"])
         elif row["is_long"]:
             long.append(row["trace_id"])
     if long:
-        scopes = [survey.scopes[trace_id] for trace_id in long]
-        rows = await connection.fetch(load_statement("settle_probe_long"), long, scopes, *survey.trace_time)
+        rows = await connection.fetch(
+            load_statement("settle_probe_long"), *_libraries(long, survey), *survey.trace_time
+        )
         contested |= {row["trace_id"] for row in rows}
     if survey.by_response:
         spans = {id_: record.span_id for id_, record in survey.by_response.items()}
@@ -236,6 +238,11 @@ async def _find_contested(
     return contested
 
 
+def _libraries(traces: Sequence[bytes], survey: Survey) -> tuple[str, str]:
+    """Return traces and the library of each as arrays."""
+    return array_of_bytes(traces), array_of_texts([survey.scopes[trace_id] for trace_id in traces])
+
+
 def _tokens_of(record: UsageRecord) -> tuple[int, int]:
     return record.usage[0] or 0, record.usage[1] or 0
 
@@ -250,9 +257,16 @@ async def _load_unlinked(connection: DatabaseConnection, given: Sequence[UsageRe
         if not chosen:
             continue
         facts = [_place_of(span) for span in chosen]
-        ids, inputs, outputs, starts, ends = (list(column) for column in zip(*facts, strict=True))
-        last = [ends] if name == "settle_inside" else []
-        rows += await connection.fetch(load_statement(name), ids, inputs, outputs, starts, MATES + 1, *last)
+        ids, inputs, outputs, starts, ends = zip(*facts, strict=True)
+        rows += await connection.fetch(
+            load_statement(name),
+            array_of_bytes(ids),
+            array_of(inputs),
+            array_of(outputs),
+            array_of_moments(starts),
+            MATES + 1,
+            *([array_of_moments(ends)] if name == "settle_inside" else []),
+        )
     return list({mate.id: mate for mate in map(evidence_of_stored, rows)}.values())
 
 
@@ -269,7 +283,11 @@ def _place_of(span: UsageRecord | Evidence) -> tuple[bytes, int, int, datetime, 
 async def _load_mates(connection: DatabaseConnection, spans: Mapping[str, bytes], survey: Survey) -> list[Evidence]:
     """Return stored spans with the given response ids; ``spans`` maps each to a span to leave out."""
     rows = await connection.fetch(
-        load_statement("settle_mates"), list(spans), list(spans.values()), *survey.call_time, MATES + 1
+        load_statement("settle_mates"),
+        array_of_texts(spans),
+        array_of_bytes(spans.values()),
+        *survey.call_time,
+        MATES + 1,
     )
     if not rows:
         return []

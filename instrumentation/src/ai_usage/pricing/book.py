@@ -27,6 +27,7 @@ _FLAT = Rates(
     model="",
 )
 _UNMETERED: Final = Cost(None, CostStatus.UNMETERED)
+_PRICED: Final = CostStatus.PRICED  # an enumeration's members are looked up slowly
 _SECONDS_A_DAY: Final = 86_400
 _EPOCH_ORDINAL: Final = 719_163  # date(1970, 1, 1).toordinal()
 
@@ -67,7 +68,7 @@ def cost_of(
         return Cost(amount, CostStatus.ESTIMATED, _FLAT.ref)
     rates = tiered.of(usage)
     amount = rates.amount(usage)
-    return Cost(amount, CostStatus.UNPRICED if amount is None else CostStatus.PRICED, rates.ref)
+    return Cost(amount, CostStatus.UNPRICED if amount is None else _PRICED, rates.ref)
 
 
 def calculate_cost(provider: str, model: str, input_tokens: int, output_tokens: int) -> Decimal:

@@ -1,12 +1,12 @@
 -- Add deltas to the sums of a slot this transaction owns; one row a key.
--- Parameters: $1 slot, then one array for each column: $4 buckets, the others as text. Index: ai_usage_rollups_pkey.
+-- Parameters: $1 slot, then one array as text for each column. Index: ai_usage_rollups_pkey.
 INSERT INTO ai_usage_rollups AS stored (
     slot, cuboid, grain_s, bucket, key_id, calls, succeeded, priced_calls, input_tokens, output_tokens, total_tokens,
     cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_usd, duration_ms, timed_calls
 )
 SELECT $1::smallint, delta.*
 FROM unnest(
-    $2::text::smallint[], $3::text::integer[], $4::timestamptz[], $5::text::bigint[], $6::text::bigint[],
+    $2::text::smallint[], $3::text::integer[], $4::text::timestamptz[], $5::text::bigint[], $6::text::bigint[],
     $7::text::bigint[], $8::text::bigint[], $9::text::bigint[], $10::text::bigint[], $11::text::bigint[],
     $12::text::bigint[], $13::text::bigint[], $14::text::bigint[], $15::text::numeric[], $16::text::bigint[],
     $17::text::bigint[]

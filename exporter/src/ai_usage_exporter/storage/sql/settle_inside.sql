@@ -1,7 +1,7 @@
 -- Find spans without a parent that a framework's span may lie around, rows and shadows.
 -- Parameters: $1 span ids of framework spans, $2 their input tokens, $3 output tokens, $4 starts, $6 ends, same order,
--- $5 how many to return of one at most. Index: idx_ai_usage_unlinked, idx_ai_usage_shadow_numbers.
-SELECT found.* FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::timestamptz[], $6::timestamptz[]) AS given (span_id, input_tokens, output_tokens, started_at, ended_at)
+-- arrays as text, $5 how many to return of one at most. Index: idx_ai_usage_unlinked, idx_ai_usage_shadow_numbers.
+SELECT found.* FROM unnest($1::text::bytea[], $2::text::bigint[], $3::text::bigint[], $4::text::timestamptz[], $6::text::timestamptz[]) AS given (span_id, input_tokens, output_tokens, started_at, ended_at)
 CROSS JOIN LATERAL (
 SELECT
     span.id, span.trace_id, span.span_id, span.parent_span_id, span.created_at, span.duration_ms, span.scope_name,
@@ -20,7 +20,7 @@ WHERE span.input_tokens = given.input_tokens AND span.output_tokens = given.outp
 LIMIT $5
 ) AS found
 UNION ALL
-SELECT found.* FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::timestamptz[], $6::timestamptz[]) AS given (span_id, input_tokens, output_tokens, started_at, ended_at)
+SELECT found.* FROM unnest($1::text::bytea[], $2::text::bigint[], $3::text::bigint[], $4::text::timestamptz[], $6::text::timestamptz[]) AS given (span_id, input_tokens, output_tokens, started_at, ended_at)
 CROSS JOIN LATERAL (
 SELECT
     span.id, span.trace_id, span.span_id, span.parent_span_id, span.created_at, span.duration_ms, span.scope_name,

@@ -1,7 +1,7 @@
 -- Find spans with given response ids other than given spans, rows and shadows.
--- Parameters: $1 response ids, $2 span ids to leave out, same order, $3 and $4 start and end of the time looked at,
--- $5 how many to return of one id at most. Index: idx_ai_usage_response, idx_ai_usage_shadow_response.
-SELECT found.* FROM unnest($1::text[], $2::bytea[]) AS given (response_id, span_id)
+-- Parameters: $1 response ids, $2 span ids to leave out, same order, both arrays as text, $3 and $4 start and end of the
+-- time looked at, $5 how many to return of one id at most. Index: idx_ai_usage_response, idx_ai_usage_shadow_response.
+SELECT found.* FROM unnest($1::text::text[], $2::text::bytea[]) AS given (response_id, span_id)
 CROSS JOIN LATERAL (
 SELECT
     span.id, span.trace_id, span.span_id, span.parent_span_id, span.created_at, span.duration_ms, span.scope_name,
@@ -20,7 +20,7 @@ WHERE hashtextextended(span.provider_response_id, 0) = hashtextextended(given.re
 LIMIT $5
 ) AS found
 UNION ALL
-SELECT found.* FROM unnest($1::text[], $2::bytea[]) AS given (response_id, span_id)
+SELECT found.* FROM unnest($1::text::text[], $2::text::bytea[]) AS given (response_id, span_id)
 CROSS JOIN LATERAL (
 SELECT
     span.id, span.trace_id, span.span_id, span.parent_span_id, span.created_at, span.duration_ms, span.scope_name,

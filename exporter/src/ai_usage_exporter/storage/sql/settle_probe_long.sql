@@ -1,8 +1,9 @@
 -- The same for traces with many rows: two looks into the index around the given library, one for spans with a role.
--- Parameters: $1 trace ids, $2 the library (scope) of each, $3 and $4 start and end of the time looked at.
+-- Parameters: $1 trace ids, $2 the library (scope) of each, both arrays as text, $3 and $4 start and end of the time
+-- looked at.
 -- Index: idx_ai_usage_trace, idx_ai_usage_roles.
 SELECT given.trace_id
-FROM unnest($1::bytea[], $2::text[]) AS given (trace_id, scope_name)
+FROM unnest($1::text::bytea[], $2::text::text[]) AS given (trace_id, scope_name)
 CROSS JOIN LATERAL (
     SELECT
     FROM ai_usage_logs AS log
@@ -13,7 +14,7 @@ CROSS JOIN LATERAL (
 ) AS stored
 UNION
 SELECT given.trace_id
-FROM unnest($1::bytea[], $2::text[]) AS given (trace_id, scope_name)
+FROM unnest($1::text::bytea[], $2::text::text[]) AS given (trace_id, scope_name)
 CROSS JOIN LATERAL (
     SELECT
     FROM ai_usage_logs AS log
@@ -24,7 +25,7 @@ CROSS JOIN LATERAL (
 ) AS stored
 UNION
 SELECT given.trace_id
-FROM unnest($1::bytea[]) AS given (trace_id)
+FROM unnest($1::text::bytea[]) AS given (trace_id)
 CROSS JOIN LATERAL (
     SELECT
     FROM ai_usage_logs AS log
