@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ from google.rpc.status_pb2 import Status
 
 from ai_usage_exporter.config import Address
 from ai_usage_exporter.listen import bind
+from ai_usage_exporter.storage import quarantine
 from tests.end_to_end.test_replay import EXPORT, recorded_spans
 
 if TYPE_CHECKING:
@@ -115,6 +118,33 @@ async def test_malformed_requests_get_a_status_and_good_ones_around_them_are_sto
     connection = await asyncpg.connect(server.database_url)
     assert await connection.fetchval("SELECT count(*) FROM ai_usage_logs") == 3
     await connection.close()
+
+
+async def test_heads_of_malformed_bodies_are_kept_for_people_and_not_without_end(server: Server) -> None:
+    """C14: size, hash, sender and head; an avalanche of them neither fills the database nor holds up a refusal."""
+    url = f"http://{server.addresses['otlp_http']}/v1/traces"
+    truncated = gzip.compress(recorded_spans(3))[:-20]
+    bodies = [truncated, b"\xff" + bytes(5_000), *(b"\xff%d" % number for number in range(100))]
+    headers = {"content-type": "application/x-protobuf"}
+    async with httpx2.AsyncClient() as client:
+        first = await client.post(url, content=truncated, headers=headers | {"content-encoding": "gzip"})
+        again = await client.post(url, content=truncated, headers=headers | {"content-encoding": "gzip"})
+        others = [await client.post(url, content=body, headers=headers) for body in bodies[1:]]
+    assert {answer.status_code for answer in (first, again, *others)} == {400}
+
+    connection = await asyncpg.connect(server.database_url)
+    kept = await quarantine.list_entries(connection, reason="malformed")
+    entry = await quarantine.load_entry(connection, kept[-1].id)
+    large = await quarantine.load_entry(connection, kept[-2].id)
+    await connection.close()
+    assert 5 < len(kept) < 50
+    assert entry is not None
+    assert (entry.kind, entry.raw, entry.raw_bytes) == ("body", truncated, len(truncated))
+    assert hashlib.sha256(truncated).hexdigest() in entry.detail
+    assert "cut off" in entry.detail
+    assert "key none" in entry.detail
+    assert large is not None
+    assert (large.raw, large.raw_bytes) == (bodies[1][:1_024], 5_001)
 
 
 async def test_the_summary_needs_the_token(server: Server) -> None:

@@ -11,6 +11,10 @@ class TooLargeError(PermanentError):
     """Refuse a request that is over a limit; the message names the limit, its value and its setting."""
 
 
+class MalformedError(PermanentError):
+    """Refuse a body that cannot be decoded; the message says what is wrong with it."""
+
+
 class UnauthenticatedError(PermanentError):
     """Refuse a sender nobody knows."""
 

@@ -21,6 +21,8 @@ KEY_HEADERS: Final = frozenset({"authorization", "x-api-key"})
 class Sender:
     """Hold what a sender may do: ``None`` is everything."""
 
+    name: str | None = None
+    """Of its key."""
     services: frozenset[str] | None = None
     allowance: Allowance | None = None
 
@@ -72,7 +74,7 @@ class KeyGate:
             before = known[1].allowance if known is not None else None
             is_same = before is not None and before.spans_per_s == key.spans_per_s
             allowance = before if is_same else Allowance(key.label, key.spans_per_s)
-        sender = Sender(key.services, allowance)
+        sender = Sender(key.label, key.services, allowance)
         self._senders[key.id] = (key, sender)
         return sender
 

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from ai_usage_exporter.config import Address
-from ai_usage_exporter.errors import PermanentError, RetryableError
+from ai_usage_exporter.errors import MalformedError, PermanentError, RetryableError
 from ai_usage_exporter.receiver import logs, protobuf
 from ai_usage_exporter.receiver.access import let_everybody_in
 from ai_usage_exporter.receiver.health import Health
@@ -135,7 +135,11 @@ def _export_with(  # type: ignore[no-untyped-def]
             with admission.enter() as ticket:
                 ticket.hold(len(body))
                 await _end(messages)
-                decoded = decode(body, limits)
+                try:
+                    decoded = decode(body, limits)
+                except MalformedError as error:
+                    await service.keep_malformed(body, error, sender)
+                    raise
                 outcome = await service.export(decoded, transport="grpc", size_bytes=len(body), sender=sender)
         except (PermanentError, RetryableError) as error:
             await _abort(context, error)

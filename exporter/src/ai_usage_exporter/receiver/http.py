@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import grpc
 from google.protobuf import json_format
 
-from ai_usage_exporter.errors import PermanentError, RetryableError, UnauthenticatedError
+from ai_usage_exporter.errors import MalformedError, PermanentError, RetryableError, UnauthenticatedError
 from ai_usage_exporter.receiver import json, logs, protobuf
 from ai_usage_exporter.receiver.access import KEY_HEADERS, let_everybody_in
 from ai_usage_exporter.receiver.grpc import to_response
@@ -113,8 +113,13 @@ def create_http_app(
                 http_only(415, grpc.StatusCode.INVALID_ARGUMENT, f"content-type {content_type!r}: send {kinds}")
             )
         with admission.enter() as ticket:
-            body = await _read_body(request, limits, ticket)
-            decoded = decode(body, limits)
+            received, is_gzip = await _read_body(request, limits, ticket)
+            try:
+                body = await _gunzip(received, limits, ticket) if is_gzip else received
+                decoded = decode(body, limits)
+            except MalformedError as error:
+                await service.keep_malformed(received, error, sender)
+                raise
             return to_reply(await service.export(decoded, transport="http", size_bytes=len(body), sender=sender))
 
     return app
@@ -124,7 +129,8 @@ def _content_type(request: _Request) -> str:
     return request.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
 
 
-async def _read_body(request: _Request, limits: Limits, ticket: Ticket) -> bytes:
+async def _read_body(request: _Request, limits: Limits, ticket: Ticket) -> tuple[bytes, bool]:
+    """Return the body as it was sent, and whether it is compressed."""
     limit_bytes = limits.max_request_bytes
     declared = request.headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit_bytes:
@@ -147,8 +153,7 @@ async def _read_body(request: _Request, limits: Limits, ticket: Ticket) -> bytes
         ticket.hold(len(chunks[-1]))
         if not event.get("more_body", False):
             break
-    body = b"".join(chunks)
-    return await _gunzip(body, limits, ticket) if encoding == "gzip" else body
+    return b"".join(chunks), encoding == "gzip"
 
 
 async def _gunzip(body: bytes, limits: Limits, ticket: Ticket) -> bytes:
@@ -160,18 +165,18 @@ async def _gunzip(body: bytes, limits: Limits, ticket: Ticket) -> bytes:
     while at < len(body) or not members:
         members += 1
         if members > _MAX_MEMBERS:
-            raise PermanentError(f"the gzip body has more than {_MAX_MEMBERS} members")
+            raise MalformedError(f"the gzip body has more than {_MAX_MEMBERS} members")
         member = zlib.decompressobj(_GZIP_WBITS)
         while not member.eof:
             # In slices: what follows a member is copied by zlib, and there may be many members.
             given = member.unconsumed_tail or body[at : at + _SLICE_BYTES]
             if not given:
-                raise PermanentError("the gzip body is cut off")
+                raise MalformedError("the gzip body is cut off")
             at += 0 if member.unconsumed_tail else len(given)
             try:
                 piece = member.decompress(given, _SLICE_BYTES * 16)
             except zlib.error as error:
-                raise PermanentError(f"the body is no gzip: {error}") from None
+                raise MalformedError(f"the body is no gzip: {error}") from None
             size += len(piece)
             if size > most:
                 name = "max_request_bytes" if most == limits.max_request_bytes else "max_gzip_ratio"

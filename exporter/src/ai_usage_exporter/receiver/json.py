@@ -25,7 +25,7 @@ from opentelemetry.proto.common.v1.common_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from ai_usage_exporter.errors import PermanentError
+from ai_usage_exporter.errors import MalformedError
 from ai_usage_exporter.receiver.limits import Limits
 from ai_usage_exporter.receiver.protobuf import from_message
 
@@ -51,36 +51,36 @@ Reader = Callable[[Any, str], Any]
 
 
 def decode(body: bytes, limits: Limits = _DEFAULT_LIMITS) -> DecodedRequest:
-    """Return the spans of an OTLP/JSON request; raise ``PermanentError`` naming the field that is wrong."""
+    """Return the spans of an OTLP/JSON request; raise ``MalformedError`` naming the field that is wrong."""
     return from_message(_request(parse(body), "body"), limits)
 
 
 def parse(body: bytes) -> Any:
-    """Return the document that the body is; raise ``PermanentError`` when it is no JSON, or ambiguous."""
+    """Return the document that the body is; raise ``MalformedError`` when it is no JSON, or ambiguous."""
     try:
         return json.loads(body, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except RecursionError:
-        raise PermanentError("the body is nested too deeply") from None
+        raise MalformedError("the body is nested too deeply") from None
     except ValueError as error:  # no UTF-8, no JSON, or a number of thousands of digits
-        raise PermanentError(f"the body is no JSON: {error}") from None
+        raise MalformedError(f"the body is no JSON: {error}") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # Two readers that disagree on which of two equal keys counts disagree on who pays.
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise PermanentError("the body has a JSON object with the same key twice")
+        raise MalformedError("the body has a JSON object with the same key twice")
     if any("\0" in key for key in found):
-        raise PermanentError("the body has a JSON object with a NUL in a key")
+        raise MalformedError("the body has a JSON object with a NUL in a key")
     return found
 
 
 def _refuse_constant(token: str) -> NoReturn:
-    raise PermanentError(f"the body holds the bare token {token}: numbers that are none are written as strings")
+    raise MalformedError(f"the body holds the bare token {token}: numbers that are none are written as strings")
 
 
 def _fail(path: str, problem: str) -> NoReturn:
-    raise PermanentError(f"{path}: {problem}")
+    raise MalformedError(f"{path}: {problem}")
 
 
 def _message(cls: Callable[..., Any], fields: Mapping[str, tuple[str, Reader]]) -> Reader:

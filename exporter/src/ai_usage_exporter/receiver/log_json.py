@@ -35,6 +35,6 @@ _request = spans._message(ExportLogsServiceRequest, {"resourceLogs": ("resource_
 
 
 def read(document: Any) -> ExportLogsServiceRequest:
-    """Return the request in a parsed document; raises ``PermanentError`` naming the field that is wrong."""
+    """Return the request in a parsed document; raises ``MalformedError`` naming the field that is wrong."""
     request: ExportLogsServiceRequest = _request(document, "body")
     return request

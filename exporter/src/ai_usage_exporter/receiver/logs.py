@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from ai_usage_exporter.errors import PermanentError
+from ai_usage_exporter.errors import MalformedError
 from ai_usage_exporter.normalize import claude_code, codex, gemini_cli
 from ai_usage_exporter.receiver import json, log_json, protobuf, utf8
 from ai_usage_exporter.receiver.limits import Limits
@@ -40,11 +40,11 @@ _NANOSECONDS_A_MS: Final = 1_000_000
 
 
 def decode(body: bytes, limits: Limits = _DEFAULT_LIMITS) -> DecodedRequest:
-    """Return the calls of an ExportLogsServiceRequest as spans; raise ``PermanentError`` when it is none."""
+    """Return the calls of an ExportLogsServiceRequest as spans; raise ``MalformedError`` when it is none."""
     try:
         return _decoded(ExportLogsServiceRequest.FromString(body), limits)
     except (DecodeError, RecursionError) as error:
-        refusal = PermanentError(f"the body is no ExportLogsServiceRequest: {error}")
+        refusal = MalformedError(f"the body is no ExportLogsServiceRequest: {error}")
     try:
         decoded = _decoded(ExportLogsServiceRequest.FromString(utf8.mend(body, "LogsRequest")), limits)
     except (DecodeError, RecursionError, ValueError):
@@ -54,7 +54,7 @@ def decode(body: bytes, limits: Limits = _DEFAULT_LIMITS) -> DecodedRequest:
 
 
 def decode_json(body: bytes, limits: Limits = _DEFAULT_LIMITS) -> DecodedRequest:
-    """Return the same of OTLP/JSON; raise ``PermanentError`` naming the field that is wrong."""
+    """Return the same of OTLP/JSON; raise ``MalformedError`` naming the field that is wrong."""
     return _decoded(log_json.read(json.parse(body)), limits)
 
 

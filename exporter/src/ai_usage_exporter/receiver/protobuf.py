@@ -10,7 +10,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from ai_usage_exporter.errors import PermanentError
+from ai_usage_exporter.errors import MalformedError
 from ai_usage_exporter.receiver import utf8
 from ai_usage_exporter.receiver.limits import Limits
 from ai_usage_exporter.receiver.wire import Request, ResourceSpans, ScopeSpans, attributes_of, to_attributes
@@ -64,11 +64,14 @@ def _alone(resource_spans: Any, scope_spans: Any, wire: Any) -> bytes:
 
 
 def decode(body: bytes, limits: Limits = _DEFAULT_LIMITS) -> DecodedRequest:
-    """Return the spans of an ExportTraceServiceRequest; raise ``PermanentError`` when it is none or has too many."""
+    """Return the spans of an ExportTraceServiceRequest; raise ``MalformedError`` when it is none.
+
+    Raises ``TooLargeError`` when it has too many.
+    """
     try:
         return _decode(body, limits)
     except (DecodeError, RecursionError) as error:
-        refusal = PermanentError(f"the body is no ExportTraceServiceRequest: {error}")
+        refusal = MalformedError(f"the body is no ExportTraceServiceRequest: {error}")
     try:
         decoded = _decode(utf8.mend(body, "TraceRequest"), limits)
     except (DecodeError, RecursionError, ValueError):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import logging
 import traceback
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import PurePath
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -13,12 +15,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from ai_usage_exporter.errors import PermanentError, RetryableError, UnstorableError
 from ai_usage_exporter.metrics import Metrics
 from ai_usage_exporter.receiver.access import ANYBODY
+from ai_usage_exporter.receiver.allowance import Allowance
 from ai_usage_exporter.storage.quarantine import ParkedSpan
 from ai_usage_exporter.storage.repair import mark_mended
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from ai_usage_exporter.errors import MalformedError
     from ai_usage_exporter.receiver.access import Sender
     from ai_usage_exporter.receiver.protobuf import DecodedRequest
     from ai_usage_exporter.record import PricedCall, Span, UsageRecord
@@ -28,6 +32,13 @@ _log = logging.getLogger(__name__)
 
 _NO_TRACE_ID: Final = bytes(16)
 _NO_SPAN_ID: Final = bytes(8)
+
+HEAD_BYTES: Final = 1_024
+"""How much of a body that could not be decoded is kept."""
+BODIES_A_SECOND: Final = 1.0
+"""How many of them are kept at most, in the long run: who sends nothing else must not fill the database."""
+KEPT_WITHIN_S: Final = 1.0
+"""How long the refusal of such a body waits for its being kept."""
 
 
 class ExportOutcome(NamedTuple):
@@ -71,6 +82,7 @@ class ExportService:
         self._normalize = normalize
         self._price = price
         self._metrics = metrics or Metrics()
+        self._bodies = Allowance("malformed bodies", BODIES_A_SECOND)
 
     async def export(
         self, request: DecodedRequest, *, transport: str, size_bytes: int | None = None, sender: Sender = ANYBODY
@@ -98,6 +110,21 @@ class ExportService:
         metrics.refused[transport].inc(outcome.rejected)
         metrics.requests[transport, "partial" if outcome.message else "ok"].inc()
         return outcome
+
+    async def keep_malformed(self, body: bytes, error: MalformedError, sender: Sender) -> None:
+        """Keep the head of a body that could not be decoded, its size, its hash and who sent it, for people to read.
+
+        Nothing depends on it: when there are many, or the database is away, it is left out.
+        """
+        with suppress(RetryableError, TimeoutError):
+            self._bodies.take(1)
+            digest = (await asyncio.to_thread(hashlib.sha256, body)).digest()
+            detail = f"{error} (sent with key {sender.name or 'none'}; {len(body)} bytes, SHA-256 {digest.hex()})"
+            head = ParkedSpan(
+                "malformed", detail, body[:HEAD_BYTES], kind="body", raw_bytes=len(body), whole_digest=digest
+            )
+            async with asyncio.timeout(KEPT_WITHIN_S):
+                await self._submit([], parked=[head])
 
     async def _export(
         self, request: DecodedRequest, size_bytes: int | None, services: frozenset[str] | None

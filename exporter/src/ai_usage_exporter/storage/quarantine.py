@@ -34,11 +34,15 @@ class ParkedSpan(NamedTuple):
     service_name: str | None = None
     raw_bytes: int | None = None
     """Size of what was received when ``raw`` is only its head."""
+    whole_digest: bytes | None = None
+    """SHA-256 of what was received when ``raw`` is only its head."""
 
     @property
     def digest(self) -> bytes:
         """Return what makes parking it twice park it once."""
-        return hashlib.sha256(b"\0".join((self.kind.encode(), self.reason.encode(), self.raw))).digest()
+        return hashlib.sha256(
+            b"\0".join((self.kind.encode(), self.reason.encode(), self.whole_digest or self.raw))
+        ).digest()
 
 
 class QuarantineEntry(NamedTuple):
