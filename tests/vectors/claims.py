@@ -244,6 +244,12 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         "wrapper-langchain": Claim(
             (Row("ChatCompletion", 0, _SERVED_ONLY),), (Shadow("ChatOpenAI", "wrapper", changes=_SERVED_ONLY),)
         ),
+        # With OPENINFERENCE_ENABLE_GENAI_SEMCONV: one span under the keys of both.
+        **{
+            f"both-families-{name}": _one("ChatCompletion", **_SERVED_ONLY) for name in ("plain", "cached", "reasoning")
+        },
+        "both-families-embedding": _one("CreateEmbeddings"),
+        "both-families-anthropic-cached": Claim((Row(_NATIVE),), (Shadow("messages.create", "second_instrumentor"),)),
         # Agents and chains have no tokens there.
         "wrapper-openai-agents": _two("response", **_SERVED_ONLY),
         "wrapper-openai-agents-over-sdk": _over_sdk("response", "Response", **_SERVED_ONLY, **_SOMEBODY),
@@ -337,6 +343,15 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         "embedding": _one("OpenAI-embedding"),
         "wrapper-agent": _one("OpenAI-generation", **_SERVED_ONLY, response_id=None),
         "wrapper-agent-with-tool": _two("OpenAI-generation", **_SERVED_ONLY, response_id=None),
+        # Its wrapper is no parent of the SDK's span.
+        "wrapper-sdk": Claim(
+            (Row("ChatCompletion", 0, _SERVED_ONLY),),
+            (Shadow("OpenAI-generation", "second_instrumentor", changes=_SERVED_ONLY),),
+        ),
+        "wrapper-sdk-stream": Claim(
+            (Row("OpenAI-generation", 0, _SERVED_ONLY | _NO_ID),),
+            (Shadow("ChatCompletion", "second_instrumentor", changes=_SERVED_ONLY),),
+        ),
         **{
             f"langchain-{name}": Claim(
                 (Row("OpenAI-generation", 0, _SERVED_ONLY | _NO_ID),),
@@ -353,6 +368,9 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
             for name in ("plain", "cached", "reasoning", "error")
         },
         "anthropic-stream": _one("streaming response from {request_data[model]!r} took {duration:.2f}s"),
+        # It switches other instrumentations off.
+        "wrapper-instrumentor": _one("Chat Completion with {request_data[model]!r}"),
+        "wrapper-instrumentor-stream": _one("streaming response from {request_data[model]!r} took {duration:.2f}s"),
         "claude-agent-plain": _run(),
         "claude-agent-cached": _run(),
         # Thoughts are in the output alone.
@@ -445,6 +463,11 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
         **{f"anthropic-{name}": _one(_CLAUDE) for name in ("plain", "cached", "stream", "error")},
         "anthropic-reasoning": _one(_CLAUDE, reasoning_tokens=None),
         **_gemini(_CHAT_GEMINI),
+        # LangChain's span replaces the one of the SDK; the workflow has the numbers of its last call.
+        "wrapper-langchain": _one(_CHAT),
+        "wrapper-langchain-agent": Claim(
+            (Row(_CHAT), Row(f"{_CHAT}#2", 1)), (Shadow("invoke_workflow LangGraph", "agent_total", 0, (1,)),)
+        ),
     },
     "google_adk": {
         **{

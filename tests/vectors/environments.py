@@ -48,6 +48,10 @@ PYTHON_PACKAGES: Final = {
         "openinference-instrumentation-openai==0.1.66", "openinference-instrumentation-openai-agents==2.6.0",
         "openinference-instrumentation-langchain==0.1.80",
     ),
+    "openinference-both_families": (
+        *_SDK, _OPENAI, _ANTHROPIC, "openinference-instrumentation-openai==0.1.66",
+        "openinference-instrumentation-anthropic==3.1.0",
+    ),
     "openinference-bedrock": (*_SDK, _BOTO, "openinference-instrumentation-bedrock==0.1.61"),
     "otel": (
         *SDKS, "opentelemetry-instrumentation-genai-openai==1.3b0",
@@ -65,7 +69,9 @@ PYTHON_PACKAGES: Final = {
         "openinference-instrumentation-anthropic==3.1.0",
     ),
     "langfuse": (*_SDK, _OPENAI, "langfuse==5.0.4", "langchain", "langchain-openai==1.7.4"),
+    "langfuse-instrumentor": (*_SDK, _OPENAI, "langfuse==5.0.4", "openinference-instrumentation-openai==0.1.66"),
     "logfire": (*_SDK, _OPENAI, _ANTHROPIC, "logfire==5.4.0"),
+    "logfire-instrumentor": (*_SDK, _OPENAI, "logfire==5.4.0", "openinference-instrumentation-openai==0.1.66"),
     "logfire-claude_agent": (*_SDK, "logfire==5.4.0", "claude-agent-sdk==0.2.189"),
     "claude_code": (*_SDK, "claude-agent-sdk==0.2.189"),
     "pydantic_ai": (*_SDK, _OPENAI, "pydantic-ai-slim[openai]==2.68.0"),
@@ -76,6 +82,7 @@ PYTHON_PACKAGES: Final = {
     ),
     "litellm-proxy": _LITELLM_PROXY,
     "litellm-proxy_v2": _LITELLM_PROXY,
+    "openlit-langchain": ("openlit==1.45.0", "openai<3", "langchain==1.5.2", "langchain-openai==1.7.4"),
     "openlit": ("openlit==1.45.0", "openai<3", "anthropic", _GOOGLE),
     "mlflow": (*_SDK, _OPENAI, _ANTHROPIC, "mlflow-tracing==3.17.2"),
     "google_adk": ("google-adk==2.13.0", "opentelemetry-exporter-otlp-proto-http"),

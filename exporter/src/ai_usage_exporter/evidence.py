@@ -36,7 +36,9 @@ FRAMEWORKS: Final = (
     "agno", "autogen", "beeai", "crewai", "dspy", "haystack", "instructor", "langchain", "langgraph", "litellm",
     "llama_index", "llamaindex", "openai_agents", "pydantic_ai", "smolagents",
 )  # fmt: skip
-"""Last part of the scopes of libraries that call a provider's SDK and are traced themselves; as in migration 0005."""
+"""Last part of the scopes of libraries that call a provider's SDK and are traced themselves."""
+DETACHED: Final = (*FRAMEWORKS, "langfuse_sdk")
+"""The same of libraries whose span around an SDK's need not be the current one; as in migration 0009."""
 _FRAMEWORK_EMITTERS: Final = frozenset({"google_adk", "litellm", "pydantic_ai", "semantic_kernel", "strands", "vercel"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -94,7 +96,7 @@ class Evidence(NamedTuple):
 
         Some libraries around an SDK never make their span the current one: the SDK's starts a trace of its own.
         """
-        return self.tokens > 0 and (self.parent_span_id is None or is_framework_scope(self.scope))
+        return self.tokens > 0 and (self.parent_span_id is None or is_detached_scope(self.scope))
 
     @property
     def is_embedding(self) -> bool:
@@ -156,5 +158,15 @@ def evidence_of_stored(row: asyncpg.Record) -> Evidence:
 @lru_cache(maxsize=1024)
 def is_framework_scope(scope: str) -> bool:
     """Tell whether a library that calls a provider's SDK has a scope like ….langchain."""
+    return _library(scope) in FRAMEWORKS
+
+
+@lru_cache(maxsize=1024)
+def is_detached_scope(scope: str) -> bool:
+    """Tell whether the spans of a scope may stand around an SDK's without being their parents."""
+    return _library(scope) in DETACHED
+
+
+def _library(scope: str) -> str:
     *_, before, last = ("", *scope.replace("-", "_").split("."))
-    return (before if last in {"v0", "v1", "tracer"} else last) in FRAMEWORKS
+    return before if last in {"v0", "v1", "tracer"} else last

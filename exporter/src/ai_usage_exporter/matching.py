@@ -7,7 +7,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from ai_usage_exporter.evidence import LIKE_NO_OTHERS, is_framework_scope
+from ai_usage_exporter.evidence import LIKE_NO_OTHERS, is_detached_scope
 
 if TYPE_CHECKING:
     from ai_usage_exporter.evidence import Evidence
@@ -96,7 +96,7 @@ def is_unlinked(one: Evidence, other: Evidence) -> bool:
 
 
 def _is_around(framework: Evidence, inner: Evidence) -> bool:
-    return is_framework_scope(framework.scope) and inner.parent_span_id is None and is_within(inner, framework)
+    return is_detached_scope(framework.scope) and inner.parent_span_id is None and is_within(inner, framework)
 
 
 def is_retrieved(one: Evidence, other: Evidence) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from ai_usage_exporter.evidence import FRAMEWORKS
+from ai_usage_exporter.evidence import DETACHED
 from ai_usage_exporter.storage.arrays import array_of, array_of_bytes, array_of_moments, array_of_texts
 from ai_usage_exporter.storage.row import COLUMNS
 from ai_usage_exporter.storage.settlement import BY_KEY
@@ -141,5 +141,5 @@ async def test_index_of_framework_spans_names_the_frameworks_that_the_rule_knows
     assert pattern is not None
     names = re.search(r"\)\((.*?)\)\(", pattern.group(1))
     assert names is not None
-    assert set(names.group(1).replace("[-_]", "_").split("|")) == set(FRAMEWORKS)
+    assert set(names.group(1).replace("[-_]", "_").split("|")) == set(DETACHED)
     assert pattern.group(1) in load_statement("settle_around")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ai_usage_exporter.calls import decide
-from ai_usage_exporter.evidence import ROLES, Evidence, evidence_of_record, evidence_of_stored, is_framework_scope
+from ai_usage_exporter.evidence import ROLES, Evidence, evidence_of_record, evidence_of_stored, is_detached_scope
 from ai_usage_exporter.matching import is_passed_on, is_retrieved, strength
 from ai_usage_exporter.storage.arrays import array_of, array_of_bytes, array_of_moments, array_of_texts
 from ai_usage_exporter.storage.move import Known, Moves, move
@@ -123,7 +123,7 @@ class Survey:
             if response_id and self.by_response.setdefault(response_id, record) is not record:
                 self._others[response_id].append(record)
             usage = record.usage
-            if (record.parent_span_id is None or is_framework_scope(scope)) and (usage[0] or usage[1]):
+            if (record.parent_span_id is None or is_detached_scope(scope)) and (usage[0] or usage[1]):
                 self.unlinked.append(record)
             created_at = record.created_at
             if created_at < first:
@@ -134,7 +134,7 @@ class Survey:
         self.last: datetime = last
         for response_id in self._others:
             self._compare(self.with_response(response_id))
-        if any(is_framework_scope(record.scope) for record in self.unlinked):
+        if any(is_detached_scope(record.scope) for record in self.unlinked):
             for group in by_numbers(map(evidence_of_record, self.unlinked)).values():
                 self._compare_spans(group[: MATES + 1])
 
@@ -154,7 +154,7 @@ class Survey:
             self.scopes.keys(),
             self.by_response.keys(),
             {_tokens_of(record) for record in unlinked if record.parent_span_id is None},
-            {_tokens_of(record) for record in unlinked if is_framework_scope(record.scope)},
+            {_tokens_of(record) for record in unlinked if is_detached_scope(record.scope)},
         )
 
     @property
@@ -251,7 +251,7 @@ async def _load_unlinked(connection: DatabaseConnection, given: Sequence[UsageRe
     """Return stored spans with the tokens of ``given`` that may be around or inside them, in other traces."""
     rows: list[Any] = []
     for name, chosen in (
-        ("settle_inside", [span for span in given if is_framework_scope(span.scope)]),
+        ("settle_inside", [span for span in given if is_detached_scope(span.scope)]),
         ("settle_around", [span for span in given if span.parent_span_id is None]),
     ):
         if not chosen:

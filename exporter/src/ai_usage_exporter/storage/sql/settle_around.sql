@@ -14,7 +14,7 @@ SELECT
         + (coalesce(span.output_image_tokens, 0) > 0)::int AS parts
 FROM ai_usage_logs AS span
 WHERE span.input_tokens = given.input_tokens AND span.output_tokens = given.output_tokens AND span.total_tokens > 0
-    AND span.span_id <> given.span_id AND span.scope_name ~ '(^|[.])(agno|autogen|beeai|crewai|dspy|haystack|instructor|langchain|langgraph|litellm|llama[-_]index|llamaindex|openai[-_]agents|pydantic[-_]ai|smolagents)([.](v0|v1|tracer))?$'
+    AND span.span_id <> given.span_id AND span.scope_name ~ '(^|[.])(agno|autogen|beeai|crewai|dspy|haystack|instructor|langchain|langfuse[-_]sdk|langgraph|litellm|llama[-_]index|llamaindex|openai[-_]agents|pydantic[-_]ai|smolagents)([.](v0|v1|tracer))?$'
     AND span.created_at >= given.started_at - interval '1 hour'
     AND span.created_at <= given.started_at + interval '10 milliseconds'
 LIMIT $5
@@ -33,7 +33,7 @@ SELECT
         + (coalesce(span.output_image_tokens, 0) > 0)::int AS parts
 FROM ai_usage_shadow_spans AS span
 WHERE span.input_tokens = given.input_tokens AND span.output_tokens = given.output_tokens AND span.total_tokens > 0
-    AND span.span_id <> given.span_id AND span.scope_name ~ '(^|[.])(agno|autogen|beeai|crewai|dspy|haystack|instructor|langchain|langgraph|litellm|llama[-_]index|llamaindex|openai[-_]agents|pydantic[-_]ai|smolagents)([.](v0|v1|tracer))?$'
+    AND span.span_id <> given.span_id AND span.scope_name ~ '(^|[.])(agno|autogen|beeai|crewai|dspy|haystack|instructor|langchain|langfuse[-_]sdk|langgraph|litellm|llama[-_]index|llamaindex|openai[-_]agents|pydantic[-_]ai|smolagents)([.](v0|v1|tracer))?$'
     AND span.created_at >= given.started_at - interval '1 hour'
     AND span.created_at <= given.started_at + interval '10 milliseconds' AND span.variant = 0
 LIMIT $5
