@@ -94,3 +94,17 @@ def test_broken_audit_trail_is_noticed(run: Callable[..., Result], database_url:
     asyncio.run(_execute(database_url, tamper))
     result = run("audit", "--verify", "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (1, {"unbroken": False, "broken_at": [1]})
+
+
+def test_calls_are_given_to_a_user_created_later(run: Callable[..., Result], database_url: str) -> None:
+    late = "0b2f7d51-6d0a-4c87-9a51-3d3d7c9f6a11"
+    named = f"UPDATE ai_usage_logs SET user_ref = '{late}' WHERE user_ref = 'bob'"
+    asyncio.run(_execute(database_url, f"{named}; INSERT INTO users (id) VALUES ('{late}')"))
+    dry = json.loads(run("users", "link", "--dry-run", "--json").stdout)
+    assert dry == {"dry_run": True, "found": [{"user_id": late, "calls": 1}], "linked": None}
+    assert late in run("users", "link", "--dry-run").stdout
+    assert json.loads(run("users", "link", "--json").stdout)["linked"] == {"users": 1, "calls": 1, "shadows": 0}
+    (row,) = asyncio.run(_fetch(database_url, "SELECT user_ref FROM ai_usage_logs WHERE user_id IS NOT NULL"))
+    assert row["user_ref"] is None
+    assert "0 calls" in run("users", "link").output
+    assert run("verify").exit_code == 0

@@ -1,4 +1,4 @@
-"""``ai-usage users``: erase a person from stored usage."""
+"""``ai-usage users``: erase a person from stored usage, and give calls to users who came after them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import click
 from ai_usage_exporter.cli.output import print_json, print_table, progress, say
 from ai_usage_exporter.cli.question import open_connection, run
 from ai_usage_exporter.storage import erase as storage
+from ai_usage_exporter.storage import link as linking
 from ai_usage_exporter.storage.audit import command_line_actor
 from ai_usage_exporter.storage.identity import find_identity
 
 if TYPE_CHECKING:
     from ai_usage_exporter.storage.erase import Erased
     from ai_usage_exporter.storage.identity import Identity
+    from ai_usage_exporter.storage.link import Late, Linked
 
 
 @click.group()
 def users() -> None:
-    """Do what the law asks about users."""
+    """Erase users, and find the calls of new ones."""
 
 
 @users.command("erase")
@@ -54,6 +56,40 @@ def erase(user: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
             f"Erased from {erased.calls:,} calls, the texts of {erased.texts:,} others, {erased.shadows:,} shadow "
             f"spans and {erased.quarantined:,} parked spans. In the audit trail: {storage.subject_hash(user)}"
         )
+
+
+@users.command("link")
+@click.option("--dry-run", is_flag=True, help="Show whose calls there are and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def link(*, dry_run: bool, as_json: bool) -> None:
+    """Give calls that came before their user was created to the user.
+
+    A call that names a user by an id which is not in the users table keeps it as text. Once the user is there, this
+    ties such calls to the user, with every sum exact. It can be run at any time, and again.
+    """
+    late, linked = run(_link(dry_run=dry_run))
+    if as_json:
+        found = [{"user_id": str(user.user_id), "calls": user.calls} for user in late]
+        print_json({"dry_run": dry_run, "found": found, "linked": None if linked is None else linked._asdict()})
+    elif linked is not None:
+        say(f"Given to {linked.users:,} users: {linked.calls:,} calls and {linked.shadows:,} shadow spans.")
+    else:
+        print_table("Calls to give to users", ("User", ">Calls"), [(str(user.user_id), f"{user.calls:,}") for user in late])
+
+
+async def _link(*, dry_run: bool) -> tuple[list[Late], Linked | None]:
+    async with open_connection() as connection:
+        with progress("Looking for users") as show:
+            late = await linking.find_late(connection)
+            if dry_run:
+                return late, None
+            linked = await linking.link(
+                connection,
+                late,
+                actor=command_line_actor(),
+                on_progress=lambda given: show(f"Giving to users: {given:,} calls"),
+            )
+        return late, linked
 
 
 async def _erase(user: str, *, dry_run: bool, ask: bool, quiet: bool) -> tuple[Identity, Erased | None]:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from datetime import UTC, datetime
 from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from ai_usage_exporter.pipeline.retry import TRIES, backoff_s
 from ai_usage_exporter.storage import audit, rollups
-from ai_usage_exporter.storage.failure import Failure, classify
+from ai_usage_exporter.storage.collision import with_retry
 from ai_usage_exporter.storage.identity import SHORTEST_IN_TEXT, Eraser
 from ai_usage_exporter.storage.parked_spans import erase_from_parked
 from ai_usage_exporter.storage.statement import load_statement
 from ai_usage_exporter.storage.usage_table import ROWS, SHADOWS, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from ai_usage_exporter.storage.connection import DatabaseConnection
     from ai_usage_exporter.storage.identity import Identity
     from ai_usage_exporter.storage.usage_table import UsageTable
 
 BATCH: Final = 1_000
-Result = TypeVar("Result")
-
 _FIRST: Final = Place(datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
 _entry_values = itemgetter(*rollups.ENTRY_COLUMNS)
 
@@ -61,13 +57,13 @@ async def erase(
     for table in (ROWS, SHADOWS):
         last: Place | None = _FIRST
         while last is not None:
-            last, theirs, others = await _with_retry(partial(_batch, connection, table, identity, eraser, last))
+            last, theirs, others = await with_retry(partial(_batch, connection, table, identity, eraser, last))
             if table.is_summed:
                 done = done._replace(calls=done.calls + theirs, texts=done.texts + others)
             else:
                 done = done._replace(shadows=done.shadows + theirs + others)
             on_progress(done.calls + done.texts + done.shadows)
-    return await _with_retry(partial(_finish, connection, identity, eraser, done, subject, actor))
+    return await with_retry(partial(_finish, connection, identity, eraser, done, subject, actor))
 
 
 def subject_hash(subject: str) -> str:
@@ -136,18 +132,6 @@ async def _take_off(connection: DatabaseConnection, table: UsageTable, rows: lis
             entries += [before, before._replace(user_id=None, user_ref=None, sign=1)]
         await rollups.apply(connection, entries)
     return len(theirs)
-
-
-async def _with_retry(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Run a transaction, again when another one was in the way."""
-    for attempt in range(TRIES):
-        try:
-            return await work()
-        except Exception as error:
-            if classify(error) is not Failure.COLLISION:
-                raise
-            await asyncio.sleep(backoff_s(attempt))
-    return await work()
 
 
 def _who(identity: Identity) -> tuple[list[UUID], list[str], list[str]]:
