@@ -74,7 +74,9 @@ def link(*, dry_run: bool, as_json: bool) -> None:
     elif linked is not None:
         say(f"Given to {linked.users:,} users: {linked.calls:,} calls and {linked.shadows:,} shadow spans.")
     else:
-        print_table("Calls to give to users", ("User", ">Calls"), [(str(user.user_id), f"{user.calls:,}") for user in late])
+        print_table(
+            "Calls to give to users", ("User", ">Calls"), [(str(user.user_id), f"{user.calls:,}") for user in late]
+        )
 
 
 async def _link(*, dry_run: bool) -> tuple[list[Late], Linked | None]:
