@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     Get = Callable[[str], Any]
 
 _NOTHING: Final[dict[str, Any]] = {}
-_WHOLE: Final = frozenset({int, type(None)})
-_TOO_LARGE: Final = 1 << 63
+_MOST: Final = (1 << 63) - 1
+_LEAST: Final = -_MOST
 
 
 def field(holder: Any, name: str) -> Any:
@@ -29,38 +29,41 @@ def getter(holder: Any) -> Get:
     An SDK's model is read from where pydantic keeps its fields: asking it for one it does not have runs a search in
     Python that ends in an exception.
     """
-    if isinstance(holder, dict):
-        return holder.get
     if holder is None:
         return _NOTHING.get
-    try:
-        undeclared, fields = holder.__pydantic_extra__, holder.__dict__
-    except AttributeError:
-        return lambda name: getattr(holder, name, None)
+    undeclared = getattr(holder, "__pydantic_extra__", _NOTHING)
+    if undeclared is _NOTHING:
+        return holder.get if isinstance(holder, dict) else _attribute_getter(holder)
+    fields: dict[str, Any] = holder.__dict__
     return {**fields, **undeclared}.get if undeclared else fields.get
+
+
+def _attribute_getter(holder: Any) -> Get:
+    return lambda name: getattr(holder, name, None)
 
 
 def whole(value: Any) -> int | None:
     """Return a reported count, ``None`` for anything that is no whole number of 64 bits."""
-    if value is None:
-        return None
+    if value is None or (type(value) is int and _LEAST <= value <= _MOST):
+        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _TOO_LARGE else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST else None
 
 
 def wholes(*values: Any) -> tuple[int | None, ...]:
     """Return ``whole`` of each value."""
-    if _WHOLE.issuperset(map(type, values)):
-        known = tuple(filter(None, values))
-        if not known or (max(known) < _TOO_LARGE and min(known) > -_TOO_LARGE):
-            return values
-    return tuple(map(whole, values))
+    for value in values:
+        if value is not None and (type(value) is not int or not _LEAST <= value <= _MOST):
+            return tuple(map(whole, values))
+    return values
 
 
 def word(value: Any) -> str | None:
     """Return a non-empty string (or the value of a string enum) as valid text, else ``None``."""
     if type(value) is str and len(value) <= LONGEST and value.isprintable():
         return value or None  # as ``valid`` leaves it, for nearly all there are
+    if value is None:
+        return None
     value = getattr(value, "value", value)
     return valid(value) if isinstance(value, str) and value else None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ai_usage.tokens import TokenUsage
 
+_PRICED: Final = CostStatus.PRICED  # looking a member up is slow
 ACTIVE: Final = context.create_key("ai_usage.invocation")
 # Set while a call of ours runs, so that the official instrumentations stand down inside it.
 _OFFICIAL_INFERENCE_KEY: Final = "opentelemetry.genai.client.inference.context"
@@ -208,7 +209,7 @@ class Invocation:
     def _write(self, span: Span, reply: Reply, error: str | None) -> None:
         usage = reply.usage
         end: dict[str, AttributeValue] = {
-            name: count for name, count in zip(_USAGE_ATTRIBUTES, usage, strict=True) if count is not None
+            name: count for name, count in zip(_USAGE_ATTRIBUTES, usage, strict=False) if count is not None
         }
         if reply.model:
             end[semconv.RESPONSE_MODEL] = reply.model
@@ -222,8 +223,7 @@ class Invocation:
             end[semconv.ERROR_TYPE] = error
         if not reply.is_complete:
             end[semconv.USAGE_PARTIAL] = True
-        if usage.is_reported:
-            end.update(cost_attributes(self._provider, reply.model or self._model, usage, reply.service_tier))
+        end.update(cost_attributes(self._provider, reply.model or self._model, usage, reply.service_tier))
         if reply.extra:
             if semconv.COST_SOURCE in reply.extra:
                 end.pop(semconv.COST_STATUS, None)  # it belongs to the cost computed here
@@ -244,7 +244,7 @@ def cost_attributes(
         semconv.COST_CURRENCY: "USD",
         semconv.COST_SOURCE: "local",
     }
-    if cost.status is not CostStatus.PRICED:
+    if cost.status is not _PRICED:
         attributes[semconv.COST_STATUS] = cost.status.value
     return attributes
 

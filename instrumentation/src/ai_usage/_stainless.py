@@ -95,6 +95,7 @@ class BaseClientHook:
         self._captures_content = _content.is_captured()
         self._undo: list[Callable[[], None]] = []
         self._destinations: dict[tuple[type, int], Destination] = {}
+        self._url_keepers: set[type] = set()
 
     def endpoint_of(self, method: str, path: str) -> Endpoint | None:
         """Return the endpoint when a request to it is a billable call."""
@@ -219,21 +220,32 @@ class BaseClientHook:
 
     def _injected(self, client: Any, options: Any) -> Injection | None:
         try:
-            return None if _is_read_by_caller(options) else self.inject(client, options)
+            return self.inject(client, options)
         except Exception:
             _guard.caught(f"asking {self.sdk} for usage")
             return None
 
     def _destination_of(self, client: Any) -> Destination:
         """Return provider and server of a client, worked out once for its class and base URL."""
-        url = client.base_url
-        known = self._destinations.get((type(client), id(url)))
+        kind = type(client)
+        # The SDK's property may import a module at every access.
+        url = client._base_url if kind in self._url_keepers else client.base_url
+        known = self._destinations.get((kind, id(url)))
         if known is None:
             if len(self._destinations) >= _DESTINATIONS:
                 self._destinations.clear()
+                self._url_keepers.clear()
             known = Destination(url, self.provider_of(client), server_of(client))
-            self._destinations[type(client), id(url)] = known
+            self._destinations[kind, id(url)] = known
+            if self._keeps_url(client):
+                self._url_keepers.add(kind)
         return known
+
+    def _keeps_url(self, client: Any) -> bool:
+        """Tell whether ``base_url`` of a client's class is the SDK's own, which returns ``_base_url``."""
+        read = getattr(type(client).base_url, "fget", None)
+        is_own = getattr(read, "__module__", None) in {f"{self.sdk}._client", f"{self.sdk}._base_client"}
+        return is_own and getattr(client, "_base_url", None) is client.base_url
 
     def _leave_to_caller(
         self, client: Any, options: Any, endpoint: Endpoint, is_stream: bool
@@ -319,7 +331,7 @@ def server_of(client: Any) -> dict[str, AttributeValue]:
     }
 
 
-def _is_read_by_caller(options: Any) -> bool:
+def is_read_by_caller(options: Any) -> bool:
     """Tell whether the caller gets the bytes as they come: nothing can be hidden in there."""
     headers = options.headers
     return isinstance(headers, dict) and any(

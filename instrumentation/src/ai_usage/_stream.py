@@ -7,6 +7,7 @@ is said about usage.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 _KEPT: Final = 4
 """How many chunks from the end are kept: usage, finish reason and the events that close a message."""
 
+_watching: Final[set[StreamWatch]] = set()
+"""Those of streams that may still be dropped: a weak reference tells only while somebody holds it."""
+
 
 class StreamWatch:
     """Collect what a stream says about its call and end the call once."""
 
-    __slots__ = ("_first", "_invocation", "_is_reading", "_read", "_tail")
+    __slots__ = ("_first", "_invocation", "_is_reading", "_read", "_stream", "_tail")
 
     def __init__(self, invocation: Invocation, read: Callable[[Any, deque[Any]], Reply]) -> None:
         """``read`` turns the first chunk and the last few into a reply; both may be missing."""
@@ -35,16 +39,18 @@ class StreamWatch:
         self._first: Any = None
         self._tail: deque[Any] = deque(maxlen=_KEPT)
         self._is_reading = False
+        self._stream: weakref.ref[object] | None = None
 
     def iterate(self, inner: Iterator[Any], hide: Callable[[Any], bool] | None = None) -> Iterator[Any]:
         """Yield what ``inner`` yields, except chunks to ``hide``."""
-        tail = self._tail
+        keep, is_first = self._tail.append, True
         try:
             self._is_reading = True
             for chunk in inner:
-                if self._first is None:
+                if is_first:
+                    is_first = False
                     self._take_first(chunk)
-                tail.append(chunk)
+                keep(chunk)
                 if hide is not None and hide(chunk):
                     continue
                 self._is_reading = False
@@ -63,13 +69,14 @@ class StreamWatch:
         self, inner: AsyncIterator[Any], hide: Callable[[Any], bool] | None = None
     ) -> AsyncIterator[Any]:
         """Yield what ``inner`` yields, except chunks to ``hide``."""
-        tail = self._tail
+        keep, is_first = self._tail.append, True
         try:
             self._is_reading = True
             async for chunk in inner:
-                if self._first is None:
+                if is_first:
+                    is_first = False
                     self._take_first(chunk)
-                tail.append(chunk)
+                keep(chunk)
                 if hide is not None and hide(chunk):
                     continue
                 self._is_reading = False
@@ -95,7 +102,12 @@ class StreamWatch:
 
     def watch_drop(self, stream: object) -> None:
         """End the call when the stream is dropped unread."""
-        weakref.finalize(stream, self.end).atexit = False
+        self._stream = weakref.ref(stream, self._dropped)
+        _watching.add(self)
+
+    def _dropped(self, _stream: weakref.ref[object]) -> None:
+        if not sys.is_finalizing():  # exporters are shut down then
+            self.end()
 
     def _closing(self, original: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
         if is_async:
@@ -134,6 +146,8 @@ class StreamWatch:
     def end(self) -> None:
         """End the call with what is known by now."""
         try:
+            self._stream = None
+            _watching.discard(self)
             if not self._invocation.is_done:
                 self._invocation.finish(self._known())
         except Exception:

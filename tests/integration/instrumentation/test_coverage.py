@@ -267,6 +267,28 @@ async def test_azure_async_and_streamed(spans: Spans) -> None:
     check(Case(body({}), print, OPENAI, provider="azure.ai.openai"), server, spans)
 
 
+def test_a_client_whose_url_is_changed(spans: Spans) -> None:
+    client = openai.OpenAI(api_key="k", http_client=Server(body(wire.chat())).client)
+    for url in ("https://one.example/v1", "https://two.example/v1", "https://one.example/v1"):
+        client.base_url = url
+        client.chat.completions.create(model="gpt-4o", messages=HELLO)
+    assert servers(spans) == ["one.example", "two.example", "one.example"]
+
+
+def test_the_sdk_as_a_module_whose_url_is_changed(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "api_key", "k")
+    monkeypatch.setattr(openai, "http_client", Server(body(wire.chat())).client)
+    monkeypatch.setattr(openai, "_client", None)
+    for url in (None, "https://two.example/v1", None):
+        monkeypatch.setattr(openai, "base_url", url)
+        openai.chat.completions.create(model="gpt-4o", messages=HELLO)
+    assert servers(spans) == ["api.openai.com", "two.example", "api.openai.com"]
+
+
+def servers(spans: Spans) -> list[Any]:
+    return [(span.attributes or {})[semconv.SERVER_ADDRESS] for span in spans.all()]
+
+
 ASKED: dict[str, Any] = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": HELLO}
 ANTHROPIC_CASES = {
     "create": Case(body(wire.message()), lambda c: c.messages.create(**ASKED), ANTHROPIC),

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from ai_usage import _guard, semconv
-from ai_usage._fields import field
 from ai_usage._invocation import Telemetry
-from ai_usage._stainless import BaseClientHook, Endpoint, Injection, server_of
+from ai_usage._stainless import BaseClientHook, Endpoint, Injection, is_read_by_caller, server_of
 from ai_usage._version import VERSION
 from ai_usage.openai import reply
 from ai_usage.openai.background import BackgroundResponses, Retrieval
@@ -99,9 +98,10 @@ class OpenAIHook(BaseClientHook):
         body = options.json_data
         if (
             not self._asks_for_usage
-            or options.url.partition("?")[0] not in _ASK_FOR_USAGE
             or not isinstance(body, dict)
             or "stream_options" in body
+            or options.url.partition("?")[0] not in _ASK_FOR_USAGE
+            or is_read_by_caller(options)
             or (self._refusing and str(client.base_url) in self._refusing)
         ):
             return None
@@ -121,7 +121,9 @@ def _is_refused(error: BaseException) -> bool:
 
 def _is_usage_only(chunk: Any) -> bool:
     try:
-        return not field(chunk, "choices") and field(chunk, "usage") is not None
+        if isinstance(chunk, dict):
+            return not chunk.get("choices") and chunk.get("usage") is not None
+        return not getattr(chunk, "choices", None) and getattr(chunk, "usage", None) is not None
     except Exception:
         _guard.caught("hiding a chunk")
         return False

@@ -112,4 +112,4 @@ def read_tokens_only_stream(_first: Any, last: Iterable[Any]) -> Reply:
 def _finish_reasons(choices: Any) -> tuple[str, ...]:
     if not choices:
         return ()
-    return tuple(reason for choice in choices if (reason := word(field(choice, "finish_reason"))))
+    return tuple([reason for choice in choices if (reason := word(field(choice, "finish_reason")))])
