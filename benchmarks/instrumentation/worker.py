@@ -163,6 +163,8 @@ def make_calls() -> dict[str, object]:
         return httpx2.Client(transport=httpx2.MockTransport(answer))
 
     client = openai.OpenAI(api_key="k", http_client=connect())
+    streaming = openai.OpenAI(api_key="k", http_client=connect())
+    streaming._process_response_data = building_once(streaming._process_response_data)
     aclient = openai.AsyncOpenAI(api_key="k", http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(answer)))
     gemini = genai.Client(api_key="k", http_options=types.HttpOptions(httpx_client=connect()))
 
@@ -173,7 +175,7 @@ def make_calls() -> dict[str, object]:
         await aclient.chat.completions.create(model=MODEL, messages=HELLO)
 
     def stream(n: int = 1) -> None:
-        for _ in client.chat.completions.create(
+        for _ in streaming.chat.completions.create(
             model=MODEL, messages=HELLO, n=n, stream=True, stream_options={"include_usage": True}
         ):
             pass
@@ -196,6 +198,23 @@ def make_calls() -> dict[str, object]:
         "unsampled": sync,
         "long_stream": long_stream,
     }
+
+
+def building_once(build: object) -> object:
+    """Return what builds the chunks of a stream, made to build equal ones once.
+
+    The SDK spends 850,000 instructions on a chunk and, from process to process, 100,000 more or fewer on 50 of them:
+    what is added to a stream, some 300,000, could not be told beside that.
+    """
+    built = {}
+
+    def process(*, data: dict[str, object], **more: object) -> object:
+        key = repr(data["choices"])
+        if key not in built:
+            built[key] = build(data=data, **more)
+        return built[key]
+
+    return process
 
 
 def within_unsampled_trace() -> contextlib.AbstractContextManager[object]:
