@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import SpanProcessor
@@ -101,7 +100,8 @@ class AIUsageSpanProcessor(SpanProcessor):
 
 def _as_sampled(span: ReadableSpan) -> ReadableSpan:
     """Return a copy that processors do not skip; the attribute ``ai_usage.unsampled`` keeps the truth."""
-    carried = copy.copy(span)
+    carried = object.__new__(type(span))  # copy.copy would ask the class how, at ten times the cost
+    vars(carried).update(vars(span))
     at: Any = span.context
     carried._context = SpanContext(
         at.trace_id, at.span_id, at.is_remote, TraceFlags(at.trace_flags | TraceFlags.SAMPLED), at.trace_state
