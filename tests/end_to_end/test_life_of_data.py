@@ -32,7 +32,8 @@ async def test_server_drops_what_expired(connection: Any, database_url: str) -> 
         while not await audit.list_entries(connection, action="retention.drop"):  # noqa: ASYNC110 - the server acts
             await asyncio.sleep(0.01)
     assert await connection.fetchval("SELECT count(*) FROM ai_usage_logs") == 1
-    assert await connection.fetchval("SELECT sum(calls) FROM ai_usage_rollups WHERE cuboid = 4") == 2
+    of_users = "SELECT sum(calls) FROM ai_usage_rollups WHERE cuboid = 4 AND grain_s = 86400"
+    assert await connection.fetchval(of_users) == 2
 
 
 async def test_server_without_retention_keeps_everything(connection: Any, database_url: str) -> None:
