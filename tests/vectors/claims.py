@@ -192,6 +192,7 @@ _OF_SESSION: Final = {"session_id": "00000000-0000-4000-8000-000000000001", "res
 _RUN: Final = {**_OF_SESSION, "usage_flags": ["agent_total"], "reported_cost_usd": None}
 
 
+_GEMINI_CLI: Final = {**_OF_SESSION, "operation": "generate_content"}
 _EVENT: Final = "claude_code.api_request"
 
 
@@ -384,6 +385,21 @@ CLAIMS: Final[dict[str, dict[str, Claim]]] = {
                 Row(f"{_REQUEST}#2", 1, _OF_SESSION | {"response_id": "req_standin007001"}),
             ),
             (Shadow("invoke_agent", "agent_total", 0, (0, 1)),),
+        ),
+    },
+    # A request that is refused ends Codex before it has told of it.
+    "codex": {
+        name: _one("codex.sse_event#3", session_id="00000000-0000-4000-8000-000000000001", **_NO_ID)
+        for name in ("plain", "cached", "reasoning")
+    },
+    "gemini_cli": {
+        **{
+            name: _one("gemini_cli.api_response", **_GEMINI_CLI, user="00000000-0000-4000-8000-000000000002")
+            for name in ("plain", "cached", "reasoning")
+        },
+        "error": Claim(
+            (Row("llm_call", 0, _GEMINI_CLI | {"operation": "llm_call", "error_code": "ApiError"}),),
+            (Shadow("gemini_cli.api_error", "second_instrumentor"),),
         ),
     },
     "claude_code": {
@@ -658,12 +674,19 @@ def _names(spans: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         yield span["name"] if number == 1 else f"{span['name']}#{number}", span["spanId"]
 
 
+def name_of(record: dict[str, Any]) -> str:
+    """Return the full name of an event."""
+    values = {pair["key"]: pair["value"].get("stringValue", "") for pair in record.get("attributes", ())}
+    short = str(values.get("event.name", ""))
+    return short if "." in short else str((record.get("body") or {}).get("stringValue", short))
+
+
 def _names_of_records(records: list[dict[str, Any]]) -> Iterator[tuple[str, int]]:
     """Yield (name, position) of every log record; from the second of a name on with its number."""
     seen: dict[str, int] = {}
     found = [record for resource in records for scope in resource["scopeLogs"] for record in scope["logRecords"]]
     for position, record in enumerate(found):
-        name = record["body"]["stringValue"]
+        name = name_of(record)
         seen[name] = number = seen.get(name, 0) + 1
         yield name if number == 1 else f"{name}#{number}", position
 

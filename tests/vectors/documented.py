@@ -1,6 +1,7 @@
 """Build the vectors of programs that are no libraries, from their documented events and spans.
 
-``python -m tests.vectors.documented`` writes Codex and Gemini CLI, the older Claude Code, and Anthropic's platform.
+``python -m tests.vectors.documented`` writes what Codex, Gemini CLI, the older Claude Code and Anthropic's platform are
+said to send.
 """
 
 from __future__ import annotations
@@ -290,21 +291,21 @@ def vectors() -> dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]]:
             ),
         },
         "codex": {
-            "plain": (_logs("codex", ("", {**_CODEX, **_codex_counts()})), _row(_CODEX_ROW, _PLAIN)),
-            "cached": (
+            "documented-plain": (_logs("codex", ("", {**_CODEX, **_codex_counts()})), _row(_CODEX_ROW, _PLAIN)),
+            "documented-cached": (
                 _logs("codex", ("", {**_CODEX, **_codex_counts(cached=1000, tokens=1200)})),
                 _row(_CODEX_ROW, {"input_tokens": 1200, "output_tokens": 50, "cache_read_tokens": 1000}),
             ),
-            "reasoning": (
+            "documented-reasoning": (
                 _logs("codex", ("", {**_CODEX, **_codex_counts(reasoning=20)})),
                 _row(_CODEX_ROW, {**_PLAIN, "reasoning_tokens": 20}),
             ),
-            "error": (
+            "documented-error": (
                 _logs("codex", ("", _CODEX | {"event.kind": "response.failed", "error.message": "Rate limit reached"})),
                 _row(_CODEX_ROW, {**_FAILED, "error_code": "_OTHER"}),
             ),
             # Every event of a stream is an event; one of them has the numbers.
-            "stream": (
+            "documented-stream": (
                 _logs(
                     "codex",
                     ("", _CODEX | {"event.kind": "response.created"}),
@@ -315,24 +316,24 @@ def vectors() -> dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]]:
             ),
         },
         "gemini_cli": {
-            "plain": (gemini_plain, _row(_GEMINI_ROW, _PLAIN)),
-            "cached": (
+            "documented-plain": (gemini_plain, _row(_GEMINI_ROW, _PLAIN)),
+            "documented-cached": (
                 _logs("gemini_cli", ("", {**_GEMINI, **_gemini_counts(1200, cached=1000)})),
                 _row(_GEMINI_ROW, {"input_tokens": 1200, "output_tokens": 50, "cache_read_tokens": 1000}),
             ),
             # Thoughts are beside the output here, and inside it in a row.
-            "reasoning": (
+            "documented-reasoning": (
                 _logs("gemini_cli", ("", {**_GEMINI, **_gemini_counts(output=30, thoughts=20)})),
                 _row(_GEMINI_ROW, {**_PLAIN, "reasoning_tokens": 20}),
             ),
-            "tool-prompt": (
+            "documented-tool-prompt": (
                 _logs("gemini_cli", ("", {**_GEMINI, **_gemini_counts(100, 30, 40, 20, 7)})),
                 _row(
                     _GEMINI_ROW,
                     {"input_tokens": 107, "output_tokens": 50, "cache_read_tokens": 40, "reasoning_tokens": 20},
                 ),
             ),
-            "error": (
+            "documented-error": (
                 _logs(
                     "gemini_cli",
                     (
@@ -344,7 +345,7 @@ def vectors() -> dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]]:
                 _row(_GEMINI_ROW, {**_FAILED, "error_code": "RateLimitError"}),
             ),
             # The same reply is told of twice: by its own event, and by the conventions' one.
-            "two-events": (
+            "documented-two-events": (
                 _logs(
                     "gemini_cli",
                     ("", {**_GEMINI, **_gemini_counts()}),
@@ -360,7 +361,7 @@ def vectors() -> dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]]:
                 ),
                 _row(_GEMINI_ROW, _PLAIN),
             ),
-            "span": (
+            "documented-span": (
                 _span(
                     "gemini_cli", "llm_call", {**gemini_span, **_gemini_counts(output=30, thoughts=20)}, "gemini-cli"
                 ),

@@ -97,6 +97,8 @@ _NODE_SDK: Final = (
     "@opentelemetry/resources",
 )  # fmt: skip
 NODE_PACKAGES: Final = {
+    "codex": ("@openai/codex@0.169.0",),
+    "gemini_cli": ("@google/gemini-cli@0.61.0",),
     "vercel": (
         "ai@7.0.173", "@ai-sdk/otel@1.0.173", "@ai-sdk/openai", "zod", *_NODE_SDK,
     ),

@@ -19,7 +19,9 @@ _HEX_32: Final = re.compile(r"\b[0-9a-f]{32}(?:[0-9a-f]{32})?\b")
 _MOMENT: Final = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 _PATH: Final = re.compile(r"(/[\w.+-]+)+/(site-packages|node_modules|programs)/")
 _PORT: Final = re.compile(r"\b127\.0\.0\.1:\d{4,5}\b")
-_TOOK: Final = re.compile(r"(took |_ms\": )\d+\.\d+")
+_TOOK: Final = re.compile(r"(took |_ms\": |Duration: )\d+(?:\.\d+)?(?=[^\d.])")
+_LONGEST: Final = 4_000
+"""Longer texts are what was said to the model."""
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{6,}")
 _SECONDS: Final = re.compile(
     r"(duration|latency|time_to|time_per|ttft|tbt|\.ms|_ms|ms_to|msTo|PerSecond|_time|_wait|created|event\.sequence)",
@@ -143,7 +145,9 @@ def _span(span: dict[str, Any], numbers: _Numbers, moments: list[int]) -> dict[s
 
 def _record(record: dict[str, Any], numbers: _Numbers, moments: list[int]) -> dict[str, Any]:
     made: dict[str, Any] = {"timeUnixNano": str(START_NS + _STEP_NS * moments.index(_time(record, "timeUnixNano")))}
-    made |= {key: record[key] for key in ("severityNumber", "severityText", "eventName", "body") if key in record}
+    made |= {key: record[key] for key in ("severityNumber", "severityText", "eventName") if key in record}
+    if record.get("body"):
+        made["body"] = _value("", record["body"], numbers)
     made["attributes"] = _attributes(record.get("attributes", ()), numbers)
     if record.get("traceId"):
         made["traceId"] = numbers.trace(_hex(record["traceId"]))
@@ -178,6 +182,7 @@ def _value(key: str, value: dict[str, Any], numbers: _Numbers) -> dict[str, Any]
 
 
 def _text(found: str, numbers: _Numbers) -> str:
+    found = found if len(found) <= _LONGEST else found[:100] + "…"
     found = _UUID.sub(lambda match: f"00000000-0000-4000-8000-{numbers.of('uuid', match[0]):012x}", found)
     found = _HEX_32.sub(lambda match: f"{numbers.of('hex', match[0]):032x}", found)
     found = _MOMENT.sub("2026-11-01T12:00:00Z", found)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.vectors import environments
-from tests.vectors.claims import CLAIMS, expected_of
+from tests.vectors.claims import CLAIMS, expected_of, name_of
 from tests.vectors.normal_form import to_normal_form
 from tests.vectors.standin import stand_in
 
@@ -38,8 +39,8 @@ _SHARED: Final = {
     "litellm-proxy_v2": "litellm-proxy_calls.py",
     **{f"google_adk-v1.{minor}": "google_adk-v1_calls.py" for minor in (20, 39)},
 }
-_OF_ITS_START: Final = ("claude_code.plugin_loaded", "claude_code.managed_settings_resolved")
-"""Records that come at any time, and of nothing that was asked."""
+_OF_A_REQUEST: Final = re.compile(r"api_|sse_event|assistant_response|user_prompt|tool_|operation\.details")
+"""Names of the records that are kept: others come at any time, and of nothing that was asked."""
 _SECRETS: Final = (
     "OTEL_",
     "OPENAI_",
@@ -125,7 +126,7 @@ def to_vector(dialect: str, name: str, case: Case) -> dict[str, Any]:
     """Return the vector of a case."""
     spans, records = to_normal_form(
         _decoded(case, "/v1/traces", ExportTraceServiceRequest),
-        _without_start(_decoded(case, "/v1/logs", ExportLogsServiceRequest)),
+        _of_requests(_decoded(case, "/v1/logs", ExportLogsServiceRequest)),
     )
     given = {"resourceSpans": spans} if spans else {}
     vector = {
@@ -151,12 +152,10 @@ def _decoded(case: Case, path: str, message: type[Any]) -> Iterator[dict[str, An
             yield MessageToDict(message.FromString(body), use_integers_for_enums=True)
 
 
-def _without_start(requests: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for request in requests:
+def _of_requests(exported: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for request in exported:
         for scope in (scope for resource in request["resourceLogs"] for scope in resource["scopeLogs"]):
-            scope["logRecords"] = [
-                record for record in scope["logRecords"] if record["body"].get("stringValue") not in _OF_ITS_START
-            ]
+            scope["logRecords"] = [record for record in scope["logRecords"] if _OF_A_REQUEST.search(name_of(record))]
         yield request
 
 

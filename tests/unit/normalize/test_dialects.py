@@ -178,6 +178,13 @@ def test_what_a_claude_agents_session_cost_so_far_is_not_the_cost_of_a_run() -> 
     assert read("logfire.openai", MODEL | COUNTS | {"operation.cost": 0.5}).reported_cost_usd == Decimal("0.5")
 
 
+def test_a_span_of_gemini_cli_without_numbers_is_left_to_its_event() -> None:
+    stream = {"gen_ai.operation.name": "llm_call", "gen_ai.request.model": "gemini-2.5-flash"}
+    assert is_ignored("gemini-cli", stream, name="llm_call", resource={"service.name": "gemini-cli"})
+    failed = read("gemini-cli", stream, name="llm_call", resource={"service.name": "gemini-cli"}, status_code=2)
+    assert (failed.success, failed.usage.input_tokens) == (False, None)
+
+
 def test_claude_codes_input_includes_the_cache_under_the_conventions_name_alone() -> None:
     bare = {"input_tokens": 10, "output_tokens": 30, "cache_read_tokens": 1000, "cache_creation_tokens": 200}
     named = {"gen_ai.usage.input_tokens": 1210, "gen_ai.usage.output_tokens": 30}

@@ -15,6 +15,7 @@ NAMES: Final = frozenset({"codex.sse_event", "handle_responses"})
 _KEYS: Final = {
     "input_token_count": "gen_ai.usage.input_tokens",
     "cached_token_count": "gen_ai.usage.cache_read.input_tokens",
+    "cache_write_token_count": "gen_ai.usage.cache_write.input_tokens",
     "output_token_count": "gen_ai.usage.output_tokens",
     "reasoning_token_count": "gen_ai.usage.reasoning.output_tokens",
     "conversation.id": "gen_ai.conversation.id",

@@ -11,6 +11,7 @@ from ai_usage_exporter.normalize.values import text, whole
 if TYPE_CHECKING:
     from ai_usage_exporter.record import AttributeValue, Span
 
+_STATUS_ERROR: Final = 2
 NAMES: Final = frozenset({"llm_call", "gemini_cli.api_response", "gemini_cli.api_error"})
 _KEYS: Final = {
     "output_token_count": "gen_ai.usage.output_tokens",
@@ -35,7 +36,8 @@ def read(span: Span) -> Reading | None:
     if prompt is not None:
         found["gen_ai.usage.input_tokens"] = prompt + (whole(found.get("tool_token_count"), "tool_token_count") or 0)
     elif span.name == "llm_call" and "gen_ai.usage.input_tokens" not in found:
-        return otel.read_as(span, "gemini_cli")
+        # Of a stream the event has the numbers, in another trace; a failure is told by both in one.
+        return otel.read_as(span, "gemini_cli") if span.status_code == _STATUS_ERROR else None
     error = None
     if span.name.endswith("api_error"):
         error = text(found.get("error_type")) or text(found.get("status_code")) or "_OTHER"
