@@ -164,6 +164,7 @@ def make_calls() -> dict[str, object]:
 
     client = openai.OpenAI(api_key="k", http_client=connect())
     streaming = openai.OpenAI(api_key="k", http_client=connect())
+    streaming._make_sse_decoder = decoding_once(streaming._make_sse_decoder)
     streaming._process_response_data = building_once(streaming._process_response_data)
     aclient = openai.AsyncOpenAI(api_key="k", http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(answer)))
     gemini = genai.Client(api_key="k", http_options=types.HttpOptions(httpx_client=connect()))
@@ -200,6 +201,32 @@ def make_calls() -> dict[str, object]:
     }
 
 
+class Event:
+    """Stand for an event of a stream that is decoded already."""
+
+    def __init__(self, decoded: object) -> None:
+        self.data, self.event = decoded.data, decoded.event
+        self._content = None if self.data == "[DONE]" else decoded.json()
+
+    def json(self) -> object:
+        """Return its data."""
+        return self._content
+
+
+def decoding_once(make_decoder: object) -> object:
+    """Return what makes decoders of streams, made to decode equal ones once, as ``building_once`` builds."""
+    events = {}
+
+    class Decoder:
+        def iter_bytes(self, pieces: object) -> object:
+            body = b"".join(pieces)
+            if body not in events:
+                events[body] = [Event(one) for one in make_decoder().iter_bytes(iter([body]))]
+            return iter(events[body])
+
+    return Decoder
+
+
 def building_once(build: object) -> object:
     """Return what builds the chunks of a stream, made to build equal ones once.
 
@@ -209,7 +236,7 @@ def building_once(build: object) -> object:
     built = {}
 
     def process(*, data: dict[str, object], **more: object) -> object:
-        key = repr(data["choices"])
+        key = id(data)  # kept by who decoded it
         if key not in built:
             built[key] = build(data=data, **more)
         return built[key]

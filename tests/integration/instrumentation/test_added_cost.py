@@ -45,7 +45,7 @@ def test_a_chunk_of_a_stream_runs_next_to_nothing(added: dict[str, dict[str, int
 
 
 def test_an_unsampled_call_costs_a_copy_more_than_a_sampled_one(added: dict[str, dict[str, int]]) -> None:
-    assert added["ours"]["unsampled"] <= 1.5 * added["ours"]["sync"]
+    assert added["ours"]["unsampled"] <= 1.35 * added["ours"]["sync"]
 
 
 @pytest.mark.parametrize(("variant", "spans"), [("none", 0.0), ("floor", 1.0), ("ours", 1.0)])
