@@ -121,9 +121,11 @@ def _is_refused(error: BaseException) -> bool:
 
 def _is_usage_only(chunk: Any) -> bool:
     try:
+        if getattr(chunk, "choices", None):
+            return False  # first: it is so for every chunk but one
         if isinstance(chunk, dict):
             return not chunk.get("choices") and chunk.get("usage") is not None
-        return not getattr(chunk, "choices", None) and getattr(chunk, "usage", None) is not None
+        return getattr(chunk, "usage", None) is not None
     except Exception:
         _guard.caught("hiding a chunk")
         return False
