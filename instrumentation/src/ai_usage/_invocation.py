@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from opentelemetry import context
 from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ai_usage import _baggage, _clean, _foreign, _guard, semconv
@@ -55,6 +55,10 @@ _USAGE_ATTRIBUTES: Final = (
 )
 
 
+# Of a call's attributes what is not also true of another model's work for it.
+_OF_ONE_MODEL: Final = frozenset({semconv.REQUEST_MODEL, semconv.INPUT_MESSAGES, semconv.SYSTEM_INSTRUCTIONS})
+
+
 class Reply(NamedTuple):
     """Hold what a provider's answer says about the call."""
 
@@ -67,6 +71,8 @@ class Reply(NamedTuple):
     extra: Mapping[str, AttributeValue] | None = None
     is_complete: bool = True
     """False when a stream ended before the provider's final numbers."""
+    beside: tuple[Reply, ...] = ()
+    """What other models did for the same answer: each is billed at its own price."""
 
 
 def is_suppressed(current: Context | None = None) -> bool:
@@ -91,12 +97,14 @@ class Invocation:
         attributes: Mapping[str, AttributeValue] | None = None,
         *,
         duration_ms: float | None = None,
+        within: Context | None = None,
     ) -> None:
         """Start the span. ``attributes`` are further facts of the request.
 
-        ``duration_ms`` is given for a call that is over: its span starts that long ago.
+        ``duration_ms`` is given for a call that is over: its span starts that long ago. ``within`` is what it is part
+        of, where that is not what is current.
         """
-        current = context.get_current()
+        current = context.get_current() if within is None else within
         start: dict[str, AttributeValue] = {semconv.OPERATION_NAME: operation, semconv.PROVIDER_NAME: provider}
         model = word(model)
         if model is not None:
@@ -205,6 +213,16 @@ class Invocation:
             self._write(span, reply, error)
         finally:
             span.end()
+        for other in reply.beside:
+            self._tell_of(other, span)
+
+    def _tell_of(self, other: Reply, span: Span) -> None:
+        """Give what another model did inside the call a span below that of the call."""
+        attributes = {key: value for key, value in self._attributes.items() if key not in _OF_ONE_MODEL}
+        within = set_span_in_context(span, Context())
+        Invocation(self._telemetry, self._operation, self._provider, other.model, attributes, within=within).finish(
+            other
+        )
 
     def _write(self, span: Span, reply: Reply, error: str | None) -> None:
         usage = reply.usage

@@ -13,8 +13,11 @@ from google.oauth2.credentials import Credentials
 from opentelemetry.trace import StatusCode
 
 from ai_usage import semconv
+from ai_usage.attribution import usage_context
+from ai_usage.pricing import cost_of
 from ai_usage.tokens import TokenUsage
 from tests.integration.instrumentation import wire
+from tests.integration.instrumentation.receiver_side import rows_of
 from tests.integration.instrumentation.wire import Server, body, events
 
 if TYPE_CHECKING:
@@ -332,6 +335,30 @@ def test_anthropic(name: str, spans: Spans) -> None:
     case.call(anthropic.Anthropic(api_key="k", http_client=server.client))
     check(case, server, spans)
     assert spans.attributes()[semconv.SERVICE_TIER] == "standard"
+
+
+@pytest.mark.parametrize("usage", [wire.ADVISED_USAGE, wire.DECLINED_USAGE], ids=["advisor", "declined"])
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_what_another_model_did_for_an_answer_is_a_call_at_its_own_price(
+    is_stream: bool, usage: dict[str, Any], spans: Spans
+) -> None:
+    answer = events(wire.message_events(usage)) if is_stream else body(wire.message(usage=usage))
+    client = anthropic.Anthropic(api_key="k", http_client=Server(answer).client)
+    with usage_context(user_id="u-17"):
+        result = client.beta.messages.create(**ASKED, stream=is_stream)
+    if is_stream:
+        drain(result)
+    call, other = sorted(spans.all(), key=lambda span: span.parent is not None)
+    assert (usage_of(call), usage_of(other)[:2]) == (ANTHROPIC, (800, 70))
+    assert semconv.USAGE_COMPACTION_ADDED not in (call.attributes or {})
+    assert other.parent is not None
+    assert other.parent.span_id == call.context.span_id
+    assert other.attributes[semconv.USER_ID] == "u-17"
+    cost = cost_of("anthropic", "claude-opus-4-5", TokenUsage(800, 70)).amount_usd
+    assert other.attributes[semconv.COST_AMOUNT] == float(cost or 0)
+    assert [(row.model, row.usage[:2]) for row in rows_of([call, other])] == [
+        ("claude-sonnet-4-5-20250929", (1210, 30)), ("claude-opus-4-5", (800, 70)),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

@@ -42,6 +42,20 @@ COMPACTED_USAGE = {
         {"type": "message", "input_tokens": 10, "output_tokens": 30},
     ],
 }
+ADVISED_USAGE = {
+    **ANTHROPIC_USAGE,
+    "iterations": [
+        {"type": "message", **ANTHROPIC_USAGE},
+        {"type": "advisor_message", "model": "claude-opus-4-5", "input_tokens": 800, "output_tokens": 70},
+    ],
+}
+DECLINED_USAGE = {
+    **ANTHROPIC_USAGE,
+    "iterations": [
+        {"type": "message", "model": "claude-opus-4-5", "input_tokens": 800, "output_tokens": 70},
+        {"type": "fallback_message", "model": "claude-sonnet-4-5-20250929", **ANTHROPIC_USAGE},
+    ],
+}
 FALLBACK_USAGE = {
     **ANTHROPIC_USAGE,
     "iterations": [

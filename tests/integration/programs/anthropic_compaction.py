@@ -19,6 +19,9 @@ CALL = {
 }
 
 
+ADVISOR = {"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-4-5"}
+
+
 def calls() -> None:
     """Make a call of each kind."""
     with anthropic.Anthropic(max_retries=0) as client:
@@ -36,6 +39,9 @@ def main() -> None:
     calls()
     ai_usage.instrument(sdks=["anthropic"])
     calls()
+    # Nobody else tells of the advisor.
+    with anthropic.Anthropic(max_retries=0) as client:
+        client.beta.messages.create(**CALL | {"tools": [ADVISOR], "betas": ["advisor-tool-2026-03-01"]})
 
 
 if __name__ == "__main__":

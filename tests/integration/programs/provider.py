@@ -33,7 +33,21 @@ class _ToolHandler(_Handler):
         choice["finish_reason"] = "tool_calls"
         self._send_json(200, reply)
 
+    def _answer_advised(self, body: dict[str, Any], raw: bytes) -> None:
+        """Answer with the help of another model, which is billed at its own price."""
+        advisor = body["tools"][0]["model"]
+        calls = [self._hand_out("anthropic", model, raw, is_stream=False) for model in (body["model"], advisor)]
+        (reply_id, tokens), (_, advice) = (call for call in calls if call is not None)
+        reply = replies.anthropic_message(reply_id, body["model"], tokens)
+        usage = replies.anthropic_message(reply_id, advisor, advice)["usage"]
+        iterations = [{"type": "message", **reply["usage"]}, {"type": "advisor_message", "model": advisor, **usage}]
+        reply["usage"] |= {"iterations": iterations}
+        self._send_json(200, reply)
+
     def _answer_anthropic(self, body: dict[str, Any], raw: bytes) -> None:
+        if body.get("tools"):
+            self._answer_advised(body, raw)
+            return
         if "context_management" not in body:
             super()._answer_anthropic(body, raw)
             return

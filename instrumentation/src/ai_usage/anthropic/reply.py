@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 _COUNTED: Final = frozenset({None, "message", "fallback_message"})
 
 
-def read_usage(usage: Any) -> TokenUsage:
-    """Return the tokens of an Anthropic ``usage`` object, iterations billed outside its own fields included."""
+def read_usage(usage: Any, model: str | None = None) -> TokenUsage:
+    """Return the tokens of an Anthropic ``usage`` object, with what ``model`` did beside its own fields."""
     if usage is None:
         return NOT_REPORTED
     own = _one(usage)
     for iteration in _beside(usage):
-        own = _add(own, _one(iteration))
+        if _is_by(iteration, model):
+            own = _add(own, _one(iteration))
     return own
 
 
@@ -34,13 +35,15 @@ def read_message(message: Any) -> Reply:
     usage = field(message, "usage")
     stop = word(field(message, "stop_reason"))
     tier = word(field(usage, "speed")) if word(field(usage, "speed")) == "fast" else word(field(usage, "service_tier"))
+    model = word(field(message, "model"))
     return Reply(
-        usage=read_usage(usage),
-        model=word(field(message, "model")),
+        usage=read_usage(usage, model),
+        model=model,
         response_id=word(field(message, "id")),
         finish_reasons=(stop,) if stop else (),
         service_tier=tier,
-        extra=_extra(usage, tier),
+        extra=_extra(usage, tier, model),
+        beside=_by_others(usage, tier, model),
     )
 
 
@@ -62,9 +65,10 @@ def read_message_stream(first: Any, last: Iterable[Any]) -> Reply:
     stop = word(field(field(delta, "delta"), "stop_reason"))
     latest = _Latest(usage, start)
     return reply._replace(
-        usage=read_usage(latest),
+        usage=read_usage(latest, reply.model),
         finish_reasons=(stop,) if stop else (),
-        extra=_extra(latest, reply.service_tier),
+        extra=_extra(latest, reply.service_tier, reply.model),
+        beside=_by_others(latest, reply.service_tier, reply.model),
         is_complete=True,
     )
 
@@ -82,15 +86,47 @@ class _Latest:
 
 
 def _beside(usage: Any) -> list[Any]:
-    """Return the iterations that are billed with the message and not counted by the top-level fields: compaction."""
-    return [one for one in field(usage, "iterations") or () if field(one, "type") not in _COUNTED]
+    """Return the iterations that are billed and not in the top-level fields: compaction, advisors, what was declined.
+
+    Of a message that another model answered in the end, these are the attempts that said something before.
+    """
+    iterations = list(field(usage, "iterations") or ())
+    if not iterations:
+        return iterations
+    was_declined = any(field(one, "type") == "fallback_message" for one in iterations)
+    served = next((word(field(one, "model")) for one in iterations if field(one, "type") == "fallback_message"), None)
+    return [
+        one
+        for one in iterations
+        if field(one, "type") not in _COUNTED
+        or (was_declined and not _is_by(one, served) and field(one, "type") == "message" and _one(one).output_tokens)
+    ]
 
 
-def _extra(usage: Any, tier: str | None) -> dict[str, AttributeValue] | None:
+def _is_by(iteration: Any, model: str | None) -> bool:
+    """Tell whether an iteration is the model's own work; compaction names none."""
+    named = word(field(iteration, "model"))
+    return named is None or model is None or named.startswith(model) or model.startswith(named)
+
+
+def _by_others(usage: Any, tier: str | None, model: str | None) -> tuple[Reply, ...]:
+    return tuple(
+        Reply(
+            _one(one),
+            word(field(one, "model")),
+            service_tier=tier,
+            extra={semconv.SERVICE_TIER: tier} if tier else None,
+        )
+        for one in _beside(usage)
+        if not _is_by(one, model)
+    )
+
+
+def _extra(usage: Any, tier: str | None, model: str | None) -> dict[str, AttributeValue] | None:
     extra: dict[str, AttributeValue] = {}
     if tier:
         extra[semconv.SERVICE_TIER] = tier
-    if _beside(usage):
+    if any(_is_by(one, model) for one in _beside(usage)):
         extra[semconv.USAGE_COMPACTION_ADDED] = True
     return extra or None
 
