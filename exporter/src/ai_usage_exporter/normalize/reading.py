@@ -142,7 +142,7 @@ def to_record(span: Span, reading: Reading) -> UsageRecord:
             session_id,
             response_id,
             None if tier is None else tier.lower(),
-            cache_hit in (True, "true", "True"),
+            cache_hit is not None and cache_hit in (True, "true", "True"),
             reading.emitter,
             tuple(sorted({*flags, *reading.flags})) if flags or reading.flags else (),
             # Of two labels with one name the one whose prefix comes first.

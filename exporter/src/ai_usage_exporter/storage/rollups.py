@@ -15,7 +15,7 @@ from functools import lru_cache
 from operator import add, itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ai_usage_exporter.storage.arrays import array_of, array_of_moments
+from ai_usage_exporter.storage.arrays import array_of
 from ai_usage_exporter.storage.query import Dimension
 from ai_usage_exporter.storage.row import COLUMNS
 from ai_usage_exporter.storage.statement import load_statement
@@ -151,15 +151,8 @@ async def apply(connection: DatabaseConnection, entries: Sequence[RollupEntry]) 
     slot = await _own_slot(connection)
     if await connection.fetchval(load_statement("rollup_keys_known"), array_of(keys)) != len(keys):
         await connection.execute(load_statement("rollup_keys_add"), *_key_columns(keys))
-    numbers, grains_s, buckets, *others = zip(*rows, strict=True)
-    await connection.execute(
-        load_statement("rollups_add"),
-        slot,
-        array_of(numbers),
-        array_of(grains_s),
-        array_of_moments(buckets),
-        *map(array_of, others),
-    )
+    columns = map(array_of, zip(*rows, strict=True))
+    await connection.execute(load_statement("rollups_add"), slot, *columns)
 
 
 async def lock_out_writers(connection: DatabaseConnection) -> None:
@@ -287,8 +280,8 @@ def _key_id(number: int, values: tuple[Any, ...]) -> int:
 
 
 @lru_cache(maxsize=4_096)
-def _moment(second: int) -> datetime:
-    return datetime.fromtimestamp(second, UTC)
+def _moment(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()
 
 
 async def _own_slot(connection: DatabaseConnection) -> int:
