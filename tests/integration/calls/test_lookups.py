@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from ai_usage_exporter.evidence import DETACHED
-from ai_usage_exporter.storage.arrays import array_of, array_of_bytes, array_of_moments, array_of_texts
+from ai_usage_exporter.storage.arrays import array_of, array_of_moments, array_of_texts, joined
 from ai_usage_exporter.storage.row import COLUMNS
 from ai_usage_exporter.storage.settlement import BY_KEY
 from ai_usage_exporter.storage.statement import load_statement
@@ -21,14 +21,14 @@ TIME = [START - timedelta(days=1), START + timedelta(days=1)]
 TRACES = [bytes([number]) * 16 for number in range(1, 50)]
 SPANS = [bytes([number]) * 8 for number in range(1, 50)]
 TOKENS = [100] * 49
-LIBRARIES = [array_of_bytes(TRACES), array_of_texts(["a"] * 49)]
-PLACES = [array_of_bytes(SPANS), array_of(TOKENS), array_of(TOKENS), array_of_moments([START] * 49), 65]
+LIBRARIES = [joined(TRACES, 16), array_of_texts(["a"] * 49)]
+PLACES = [joined(SPANS, 8), array_of(TOKENS), array_of(TOKENS), array_of_moments([START] * 49), 65]
 PARAMETERS: dict[str, list[Any]] = {
     "settle_probe": [*LIBRARIES, *TIME],
     "settle_probe_long": [*LIBRARIES, *TIME],
     "settle_load": [TRACES, *TIME],
     "settle_count": [TRACES, *TIME],
-    "settle_mates": [array_of_texts(["x"] * 49), array_of_bytes(SPANS), *TIME, 65],
+    "settle_mates": [array_of_texts(["x"] * 49), joined(SPANS, 8), *TIME, 65],
     "settle_inside": [*PLACES, array_of_moments([START] * 49)],
     "settle_around": PLACES,
 }
@@ -106,11 +106,11 @@ async def test_a_plan_for_an_empty_partition_is_not_used_when_it_is_full(connect
     await connection.execute("SELECT ai_usage_create_partition('2026-11-01')")
     await connection.execute("ANALYZE ai_usage_logs")
     await connection.execute(
-        f"PREPARE mates (text, text, timestamptz, timestamptz, integer) AS {load_statement('settle_mates')}"
+        f"PREPARE mates (text, bytea, timestamptz, timestamptz, integer) AS {load_statement('settle_mates')}"
     )
     # As many as a batch has: so many cost more than the few that a plan for any parameters counts with.
-    ids, spans = array_of_texts(["r1"] * 3999 + ["r2"]), array_of_bytes([b"\x01"] * 4000)
-    asked = f"mates ('{ids}', '{spans}', '2026-11-02', '2026-11-04', 65)"
+    ids, spans = array_of_texts(["r1"] * 3999 + ["r2"]), "repeat('12345678', 4000)::bytea"
+    asked = f"mates ('{ids}', {spans}, '2026-11-02', '2026-11-04', 65)"
     for _ in range(6):  # after five plans of its own PostgreSQL keeps one
         async with connection.transaction():
             await connection.execute(BY_KEY)

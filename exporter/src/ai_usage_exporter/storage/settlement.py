@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ai_usage_exporter.calls import decide
 from ai_usage_exporter.evidence import ROLES, Evidence, evidence_of_record, evidence_of_stored, is_detached_scope
 from ai_usage_exporter.matching import is_passed_on, is_retrieved, strength
-from ai_usage_exporter.storage.arrays import array_of, array_of_bytes, array_of_moments, array_of_texts
+from ai_usage_exporter.storage.arrays import array_of, array_of_moments, array_of_texts, joined
 from ai_usage_exporter.storage.move import Known, Moves, move
 from ai_usage_exporter.storage.overlap import Footprint
 from ai_usage_exporter.storage.statement import load_statement
@@ -38,6 +38,8 @@ LOCK_CLASS: Final = 0x61697574
 """First half of the advisory locks on traces ("aiut")."""
 LOCKS: Final = 256
 """Traces share this many locks, so that a batch of many cannot fill PostgreSQL's lock table."""
+_TRACE_ID_BYTES: Final = 16
+_SPAN_ID_BYTES: Final = 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST: Final = datetime(1, 1, 3, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 29, tzinfo=UTC)
@@ -238,9 +240,9 @@ async def _find_contested(
     return contested
 
 
-def _libraries(traces: Sequence[bytes], survey: Survey) -> tuple[str, str]:
-    """Return traces and the library of each as arrays."""
-    return array_of_bytes(traces), array_of_texts([survey.scopes[trace_id] for trace_id in traces])
+def _libraries(traces: Sequence[bytes], survey: Survey) -> tuple[bytes, str]:
+    """Return traces and the library of each, as statements take them."""
+    return joined(traces, _TRACE_ID_BYTES), array_of_texts([survey.scopes[trace_id] for trace_id in traces])
 
 
 def _tokens_of(record: UsageRecord) -> tuple[int, int]:
@@ -260,7 +262,7 @@ async def _load_unlinked(connection: DatabaseConnection, given: Sequence[UsageRe
         ids, inputs, outputs, starts, ends = zip(*facts, strict=True)
         rows += await connection.fetch(
             load_statement(name),
-            array_of_bytes(ids),
+            joined(ids, _SPAN_ID_BYTES),
             array_of(inputs),
             array_of(outputs),
             array_of_moments(starts),
@@ -285,7 +287,7 @@ async def _load_mates(connection: DatabaseConnection, spans: Mapping[str, bytes]
     rows = await connection.fetch(
         load_statement("settle_mates"),
         array_of_texts(spans),
-        array_of_bytes(spans.values()),
+        joined(spans.values(), _SPAN_ID_BYTES),
         *survey.call_time,
         MATES + 1,
     )

@@ -1,7 +1,7 @@
 -- Find spans without a parent that a framework's span may lie around, rows and shadows.
 -- Parameters: $1 span ids of framework spans, $2 their input tokens, $3 output tokens, $4 starts, $6 ends, same order,
--- arrays as text, $5 how many to return of one at most. Index: idx_ai_usage_unlinked, idx_ai_usage_shadow_numbers.
-SELECT found.* FROM unnest($1::text::bytea[], $2::text::bigint[], $3::text::bigint[], $4::text::timestamptz[], $6::text::timestamptz[]) AS given (span_id, input_tokens, output_tokens, started_at, ended_at)
+-- $1 joined, the others arrays as text, $5 how many to return of one at most. Index: idx_ai_usage_unlinked, idx_ai_usage_shadow_numbers.
+SELECT found.* FROM unnest($2::text::bigint[], $3::text::bigint[], $4::text::timestamptz[], $6::text::timestamptz[]) WITH ORDINALITY AS given (input_tokens, output_tokens, started_at, ended_at, n)
 CROSS JOIN LATERAL (
 SELECT
     span.id, span.trace_id, span.span_id, span.parent_span_id, span.created_at, span.duration_ms, span.scope_name,
@@ -14,13 +14,13 @@ SELECT
         + (coalesce(span.output_image_tokens, 0) > 0)::int AS parts
 FROM ai_usage_logs AS span
 WHERE span.input_tokens = given.input_tokens AND span.output_tokens = given.output_tokens AND span.total_tokens > 0
-    AND span.span_id <> given.span_id AND span.parent_span_id IS NULL AND span.trace_id IS NOT NULL
+    AND span.span_id <> substr($1::bytea, (8 * given.n - 7)::integer, 8) AND span.parent_span_id IS NULL AND span.trace_id IS NOT NULL
     AND span.created_at >= given.started_at - interval '10 milliseconds'
     AND span.created_at <= given.ended_at + interval '10 milliseconds'
 LIMIT $5
 ) AS found
 UNION ALL
-SELECT found.* FROM unnest($1::text::bytea[], $2::text::bigint[], $3::text::bigint[], $4::text::timestamptz[], $6::text::timestamptz[]) AS given (span_id, input_tokens, output_tokens, started_at, ended_at)
+SELECT found.* FROM unnest($2::text::bigint[], $3::text::bigint[], $4::text::timestamptz[], $6::text::timestamptz[]) WITH ORDINALITY AS given (input_tokens, output_tokens, started_at, ended_at, n)
 CROSS JOIN LATERAL (
 SELECT
     span.id, span.trace_id, span.span_id, span.parent_span_id, span.created_at, span.duration_ms, span.scope_name,
@@ -33,7 +33,7 @@ SELECT
         + (coalesce(span.output_image_tokens, 0) > 0)::int AS parts
 FROM ai_usage_shadow_spans AS span
 WHERE span.input_tokens = given.input_tokens AND span.output_tokens = given.output_tokens AND span.total_tokens > 0
-    AND span.span_id <> given.span_id AND span.parent_span_id IS NULL AND span.trace_id IS NOT NULL
+    AND span.span_id <> substr($1::bytea, (8 * given.n - 7)::integer, 8) AND span.parent_span_id IS NULL AND span.trace_id IS NOT NULL
     AND span.created_at >= given.started_at - interval '10 milliseconds'
     AND span.created_at <= given.ended_at + interval '10 milliseconds' AND span.variant = 0
 LIMIT $5

@@ -1,7 +1,7 @@
 -- Find spans with given response ids other than given spans, rows and shadows.
--- Parameters: $1 response ids, $2 span ids to leave out, same order, both arrays as text, $3 and $4 start and end of the
--- time looked at, $5 how many to return of one id at most. Index: idx_ai_usage_response, idx_ai_usage_shadow_response.
-SELECT found.* FROM unnest($1::text::text[], $2::text::bytea[]) AS given (response_id, span_id)
+-- Parameters: $1 response ids, an array as text, $2 span ids to leave out, same order, joined, $3 and $4 start and
+-- end of the time looked at, $5 how many to return of one id at most. Index: idx_ai_usage_response, idx_ai_usage_shadow_response.
+SELECT found.* FROM unnest($1::text::text[]) WITH ORDINALITY AS given (response_id, n)
 CROSS JOIN LATERAL (
 SELECT
     span.id, span.trace_id, span.span_id, span.parent_span_id, span.created_at, span.duration_ms, span.scope_name,
@@ -15,12 +15,12 @@ SELECT
     false AS is_shadow
 FROM ai_usage_logs AS span
 WHERE hashtextextended(span.provider_response_id, 0) = hashtextextended(given.response_id, 0)
-    AND span.provider_response_id = given.response_id AND span.span_id <> given.span_id
+    AND span.provider_response_id = given.response_id AND span.span_id <> substr($2::bytea, (8 * given.n - 7)::integer, 8)
     AND span.created_at >= $3 AND span.created_at < $4
 LIMIT $5
 ) AS found
 UNION ALL
-SELECT found.* FROM unnest($1::text::text[], $2::text::bytea[]) AS given (response_id, span_id)
+SELECT found.* FROM unnest($1::text::text[]) WITH ORDINALITY AS given (response_id, n)
 CROSS JOIN LATERAL (
 SELECT
     span.id, span.trace_id, span.span_id, span.parent_span_id, span.created_at, span.duration_ms, span.scope_name,
@@ -34,7 +34,7 @@ SELECT
     true AS is_shadow
 FROM ai_usage_shadow_spans AS span
 WHERE hashtextextended(span.provider_response_id, 0) = hashtextextended(given.response_id, 0)
-    AND span.provider_response_id = given.response_id AND span.span_id <> given.span_id
+    AND span.provider_response_id = given.response_id AND span.span_id <> substr($2::bytea, (8 * given.n - 7)::integer, 8)
     AND span.created_at >= $3 AND span.created_at < $4 AND span.variant = 0
 LIMIT $5
 ) AS found
