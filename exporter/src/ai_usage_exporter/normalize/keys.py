@@ -5,6 +5,7 @@ Aliases of one fact are listed best first. Compiled into one table, so that a sp
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Final
 
 from ai_usage import semconv
@@ -124,7 +125,7 @@ _ALIASES: Final = {
     Fact.CACHE_HIT: ("litellm.cache_hit",),
 }  # fmt: skip
 
-PLACE_OF: Final = {key: (fact, rank) for fact, keys in _ALIASES.items() for rank, key in enumerate(keys)}
+PLACE_OF: Final = {intern(key): (fact, rank) for fact, keys in _ALIASES.items() for rank, key in enumerate(keys)}
 """Attribute key → (fact, rank): the lower the rank, the more it is trusted."""
 TEXTS: Final = frozenset(
     {

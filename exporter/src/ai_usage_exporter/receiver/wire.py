@@ -7,6 +7,7 @@ here are kept by protobuf as unknown ones, so a span can still be written out ex
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -86,17 +87,19 @@ class _Memo(dict[bytes, "tuple[str, AttributeValue]"]):
     """Hold attributes by their bytes, and decode those that are not in it."""
 
     def __missing__(self, pair: bytes) -> tuple[str, AttributeValue]:
-        item: tuple[str, AttributeValue] | None = _short(pair)
-        if item is None:
+        read: tuple[str, AttributeValue] | None = _short(pair)
+        if read is None:
             decoded = KeyValue.FromString(pair)
-            item = (decoded.key, _value(decoded.value))
-            if len(pair) > MEMO_BYTES or isinstance(item[1], list | dict):
-                return item
+            read = (decoded.key, _value(decoded.value))
+            if len(pair) > MEMO_BYTES or isinstance(read[1], list | dict):
+                return read
+        # One text for each key: who looks for it finds it by where it is, and it stays in the processor's cache.
+        key = intern(read[0])
+        item = (key, read[1])
         if len(self) >= MEMO_ENTRIES:
             # Refilling what is common takes microseconds; deciding what to keep would cost every look-up.
             self.clear()
             _values_of.clear()
-        key = item[0]
         values = _values_of.get(key, 0)
         if values < MEMO_VALUES:
             _values_of[key] = values + 1
