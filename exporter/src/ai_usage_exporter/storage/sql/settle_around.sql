@@ -1,6 +1,7 @@
 -- Find framework spans that may lie around spans without a parent, rows and shadows.
 -- Parameters: $1 span ids of spans without a parent, $2 their input tokens, $3 output tokens, $4 starts, same order,
--- $1 joined, the others arrays as text, $5 how many to return of one at most. Index: idx_ai_usage_framework, idx_ai_usage_shadow_numbers.
+-- $1 joined, the others arrays as text, $5 how many to return of one at most.
+-- Index: idx_ai_usage_framework, idx_ai_usage_shadow_numbers.
 SELECT found.* FROM unnest($2::text::bigint[], $3::text::bigint[], $4::text::timestamptz[]) WITH ORDINALITY AS given (input_tokens, output_tokens, started_at, n)
 CROSS JOIN LATERAL (
 SELECT

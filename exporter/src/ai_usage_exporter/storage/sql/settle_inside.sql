@@ -1,6 +1,7 @@
 -- Find spans without a parent that a framework's span may lie around, rows and shadows.
 -- Parameters: $1 span ids of framework spans, $2 their input tokens, $3 output tokens, $4 starts, $6 ends, same order,
--- $1 joined, the others arrays as text, $5 how many to return of one at most. Index: idx_ai_usage_unlinked, idx_ai_usage_shadow_numbers.
+-- $1 joined, the others arrays as text, $5 how many to return of one at most.
+-- Index: idx_ai_usage_unlinked, idx_ai_usage_shadow_numbers.
 SELECT found.* FROM unnest($2::text::bigint[], $3::text::bigint[], $4::text::timestamptz[], $6::text::timestamptz[]) WITH ORDINALITY AS given (input_tokens, output_tokens, started_at, ended_at, n)
 CROSS JOIN LATERAL (
 SELECT
