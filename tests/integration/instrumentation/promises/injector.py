@@ -22,6 +22,9 @@ OURS = str(Path(ai_usage.__file__).parent)
 OPENTELEMETRY = str(Path(opentelemetry.sdk.trace.__file__).parents[2])
 _PASSES_THROUGH = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
+_TRACERS: list[object] = []
+"""Kept for good: CPython 3.11 may go on calling one after it was taken away because it raised."""
+
 
 class Fault(Exception):  # noqa: N818 - it is none of the app's errors
     """Stand for anything that may go wrong inside."""
@@ -38,7 +41,9 @@ class Injector:
     def watch(self, run: Callable[[], Any]) -> Any:
         """Return what ``run`` returns."""
         before = sys.gettrace()
-        sys.settrace(self._on_event)
+        tracer = self._on_event
+        _TRACERS.append(tracer)
+        sys.settrace(tracer)
         try:
             return run()
         finally:
