@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ai_usage import _guard
+from ai_usage._methods import wrap_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ class RawBodyWatch:
         self._head = bytearray()
         self._tail = bytearray()
         self._is_whole = False
+        self._unwrap: list[Callable[[], None]] = []
 
     def watch(self, response: Any) -> None:
         """Follow an HTTP response by its own decoded-bytes iterators; end the call at once when it was read."""
@@ -81,14 +83,20 @@ class RawBodyWatch:
             finally:
                 self.end()
 
-        response.iter_bytes, response.aiter_bytes = watched_iter, watched_aiter
-        response.close, response.aclose = watched_close, watched_aclose
+        self._unwrap = [
+            wrap_method(response, "iter_bytes", watched_iter),
+            wrap_method(response, "aiter_bytes", watched_aiter),
+            wrap_method(response, "close", watched_close),
+            wrap_method(response, "aclose", watched_aclose),
+        ]
 
     def end(self) -> None:
         """End the call with what was read."""
         try:
             if not self._invocation.is_done:
                 self._invocation.finish(self._known())
+            while self._unwrap:
+                self._unwrap.pop()()
         except Exception:
             _guard.caught("ending a raw body")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ai_usage import _guard
 from ai_usage._invocation import Reply
+from ai_usage._methods import wrap_method
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,7 +31,7 @@ _watching: Final[set[StreamWatch]] = set()
 class StreamWatch:
     """Collect what a stream says about its call and end the call once."""
 
-    __slots__ = ("_first", "_invocation", "_is_reading", "_read", "_stream", "_tail")
+    __slots__ = ("_first", "_invocation", "_is_reading", "_read", "_stream", "_tail", "_unwrap")
 
     def __init__(self, invocation: Invocation, read: Callable[[Any, deque[Any]], Reply]) -> None:
         """``read`` turns the first chunk and the last few into a reply; both may be missing."""
@@ -40,6 +41,7 @@ class StreamWatch:
         self._tail: deque[Any] = deque(maxlen=_KEPT)
         self._is_reading = False
         self._stream: weakref.ref[object] | None = None
+        self._unwrap: Callable[[], None] | None = None
 
     def iterate(self, inner: Iterator[Any], hide: Callable[[Any], bool] | None = None) -> Iterator[Any]:
         """Yield what ``inner`` yields, except chunks to ``hide``."""
@@ -98,7 +100,7 @@ class StreamWatch:
         name = "aclose" if is_async else "close"
         original = getattr(response, name, None)
         if original is not None:
-            setattr(response, name, self._closing(original, is_async=is_async))
+            self._unwrap = wrap_method(response, name, self._closing(original, is_async=is_async))
 
     def watch_drop(self, stream: object) -> None:
         """End the call when the stream is dropped unread."""
@@ -150,6 +152,9 @@ class StreamWatch:
             _watching.discard(self)
             if not self._invocation.is_done:
                 self._invocation.finish(self._known())
+            unwrap, self._unwrap = self._unwrap, None
+            if unwrap is not None:
+                unwrap()
         except Exception:
             _guard.caught("ending a stream")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -14,14 +16,16 @@ from google import genai
 from google.genai import types
 from opentelemetry.trace import StatusCode
 
+import ai_usage
 from ai_usage import semconv
 from tests.integration.instrumentation import wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from tests.integration.instrumentation.conftest import Spans
 
+STREAMS = 5
 HELLO: Any = [{"role": "user", "content": "x"}]
 
 
@@ -78,40 +82,48 @@ def transport(name: str, body: Any = None) -> httpx2.MockTransport:
     )
 
 
-def stream_of(name: str, body: Any = None) -> Any:
+def asking(name: str, body: Any = None) -> Callable[[], Any]:
+    """Return what asks for a stream."""
     http = httpx2.Client(transport=transport(name, body))
     match name:
         case "openai_chat":
-            client = openai.OpenAI(api_key="k", http_client=http, max_retries=0)
-            return client.chat.completions.create(model="gpt-4o", messages=HELLO, stream=True)
+            chat = openai.OpenAI(api_key="k", http_client=http, max_retries=0).chat.completions
+            return partial(chat.create, model="gpt-4o", messages=HELLO, stream=True)
         case "openai_responses":
-            client = openai.OpenAI(api_key="k", http_client=http, max_retries=0)
-            return client.responses.create(model="gpt-4o", input="x", stream=True)
+            responses = openai.OpenAI(api_key="k", http_client=http, max_retries=0).responses
+            return partial(responses.create, model="gpt-4o", input="x", stream=True)
         case "anthropic":
-            return anthropic.Anthropic(api_key="k", http_client=http, max_retries=0).messages.create(
-                model="claude-haiku-4-5", max_tokens=9, messages=HELLO, stream=True
-            )
+            messages = anthropic.Anthropic(api_key="k", http_client=http, max_retries=0).messages
+            return partial(messages.create, model="claude-haiku-4-5", max_tokens=9, messages=HELLO, stream=True)
         case _:
             gemini = genai.Client(api_key="k", http_options=types.HttpOptions(httpx_client=http))
-            return gemini.models.generate_content_stream(model="gemini-2.5-flash", contents="x")
+            return lambda: gemini.models.generate_content_stream(model="gemini-2.5-flash", contents="x")
 
 
-async def async_stream_of(name: str, body: Any = None) -> Any:
+def asking_async(name: str, body: Any = None) -> Callable[[], Awaitable[Any]]:
+    """Return what asks for an async stream."""
     http = httpx2.AsyncClient(transport=transport(name, body))
     match name:
         case "openai_chat":
-            client = openai.AsyncOpenAI(api_key="k", http_client=http, max_retries=0)
-            return await client.chat.completions.create(model="gpt-4o", messages=HELLO, stream=True)
+            chat = openai.AsyncOpenAI(api_key="k", http_client=http, max_retries=0).chat.completions
+            return partial(chat.create, model="gpt-4o", messages=HELLO, stream=True)
         case "openai_responses":
-            client = openai.AsyncOpenAI(api_key="k", http_client=http, max_retries=0)
-            return await client.responses.create(model="gpt-4o", input="x", stream=True)
+            responses = openai.AsyncOpenAI(api_key="k", http_client=http, max_retries=0).responses
+            return partial(responses.create, model="gpt-4o", input="x", stream=True)
         case "anthropic":
-            return await anthropic.AsyncAnthropic(api_key="k", http_client=http, max_retries=0).messages.create(
-                model="claude-haiku-4-5", max_tokens=9, messages=HELLO, stream=True
-            )
+            messages = anthropic.AsyncAnthropic(api_key="k", http_client=http, max_retries=0).messages
+            return partial(messages.create, model="claude-haiku-4-5", max_tokens=9, messages=HELLO, stream=True)
         case _:
             gemini = genai.Client(api_key="k", http_options=types.HttpOptions(httpx_async_client=http))
-            return await gemini.aio.models.generate_content_stream(model="gemini-2.5-flash", contents="x")
+            return lambda: gemini.aio.models.generate_content_stream(model="gemini-2.5-flash", contents="x")
+
+
+def stream_of(name: str, body: Any = None) -> Any:
+    return asking(name, body)()
+
+
+async def async_stream_of(name: str, body: Any = None) -> Any:
+    return await asking_async(name, body)()
 
 
 def check_partial(name: str, spans: Spans) -> None:
@@ -297,3 +309,55 @@ def test_a_raw_body_left_early_is_partial(kind: str, spans: Spans) -> None:
                 if b"message_start" in head and b"\n\n" in head:
                     break
     check_partial("anthropic", spans)
+
+
+async def read_whole(name: str) -> AsyncIterator[None]:
+    ask, ask_async = asking(name), asking_async(name)
+    while True:
+        for _ in ask():
+            pass
+        async for _ in await ask_async():
+            pass
+        yield
+
+
+async def leave_early(name: str) -> AsyncIterator[None]:
+    ask = asking(name)
+    while True:
+        stream = ask()
+        next(iter(stream))
+        stream.close()
+        del stream
+        yield
+
+
+async def read_raw(name: str) -> AsyncIterator[None]:
+    http = httpx2.Client(transport=transport(name))
+    responses = openai.OpenAI(api_key="k", http_client=http).responses.with_raw_response
+    while True:
+        responses.create(model="gpt-4o", input="x", stream=True).http_response.read()
+        yield
+
+
+async def garbage_of(use: Callable[[str], AsyncIterator[None]], name: str) -> int:
+    """Return how many objects streams leave to the garbage collector; the first one of a client fills caches."""
+    streams = use(name)
+    await anext(streams)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(STREAMS):
+            await anext(streams)
+        return gc.collect()
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(("use", "name"), [*product((read_whole, leave_early), BODIES), (read_raw, "openai_responses")])
+async def test_nothing_is_left_to_the_garbage_collector(
+    use: Callable[[str], AsyncIterator[None]], name: str, spans: Spans
+) -> None:
+    ours = await garbage_of(use, name)
+    assert len(spans.all()) > STREAMS
+    ai_usage.uninstrument()
+    assert ours <= await garbage_of(use, name)
