@@ -3,11 +3,11 @@
 -- Sums of calls, kept in the transaction that writes the rows: every question that does not name a user is answered
 -- from here. A cuboid is a choice of dimensions; each is kept in the grains its questions need:
 --   0 full      service, action, provider, model, success, error_code, cost_status    day
---   1 service   service, action                                                       15 minutes, hour, day
---   2 model     provider, model                                                       15 minutes, hour, day
---   3 status    success, error_code, cost_status                                      15 minutes, hour, day
+--   1 service   service, action                                                       15 minutes, hour, day, 5 days
+--   2 model     provider, model                                                       15 minutes, hour, day, 5 days
+--   3 status    success, error_code, cost_status                                      15 minutes, hour, day, 5 days
 --   4 user      user_key                                                              day, 30 days
---   5 duration  duration_bin                                                          15 minutes, hour, day
+--   5 duration  duration_bin                                                          15 minutes, hour, day, 5 days
 --   6 pair      service, provider, model                                              hour, day, 5 days
 -- What is finer than a cuboid's finest grain is read from the rows. Buckets start at multiples of their length since
 -- 1970. The sums of those longer than a day are those of their days, which outlive the rows.
@@ -313,17 +313,21 @@ BEGIN
         (1, 900, ai_usage_rollup_key(1, ai_usage_rollup_part($3) || ai_usage_rollup_part($4))),
         (1, 3600, ai_usage_rollup_key(1, ai_usage_rollup_part($3) || ai_usage_rollup_part($4))),
         (1, 86400, ai_usage_rollup_key(1, ai_usage_rollup_part($3) || ai_usage_rollup_part($4))),
+        (1, 432000, ai_usage_rollup_key(1, ai_usage_rollup_part($3) || ai_usage_rollup_part($4))),
         (2, 900, ai_usage_rollup_key(2, ai_usage_rollup_part($5) || ai_usage_rollup_part($6))),
         (2, 3600, ai_usage_rollup_key(2, ai_usage_rollup_part($5) || ai_usage_rollup_part($6))),
         (2, 86400, ai_usage_rollup_key(2, ai_usage_rollup_part($5) || ai_usage_rollup_part($6))),
+        (2, 432000, ai_usage_rollup_key(2, ai_usage_rollup_part($5) || ai_usage_rollup_part($6))),
         (3, 900, ai_usage_rollup_key(3, ai_usage_rollup_part($7::text) || ai_usage_rollup_part($8) || ai_usage_rollup_part($9))),
         (3, 3600, ai_usage_rollup_key(3, ai_usage_rollup_part($7::text) || ai_usage_rollup_part($8) || ai_usage_rollup_part($9))),
         (3, 86400, ai_usage_rollup_key(3, ai_usage_rollup_part($7::text) || ai_usage_rollup_part($8) || ai_usage_rollup_part($9))),
+        (3, 432000, ai_usage_rollup_key(3, ai_usage_rollup_part($7::text) || ai_usage_rollup_part($8) || ai_usage_rollup_part($9))),
         (4, 86400, ai_usage_rollup_key(4, ai_usage_rollup_part($10))),
         (4, 2592000, ai_usage_rollup_key(4, ai_usage_rollup_part($10))),
         (5, 900, ai_usage_rollup_key(5, ai_usage_rollup_part(bin::text))),
         (5, 3600, ai_usage_rollup_key(5, ai_usage_rollup_part(bin::text))),
         (5, 86400, ai_usage_rollup_key(5, ai_usage_rollup_part(bin::text))),
+        (5, 432000, ai_usage_rollup_key(5, ai_usage_rollup_part(bin::text))),
         (6, 432000, ai_usage_rollup_key(6, ai_usage_rollup_part($3) || ai_usage_rollup_part($5) || ai_usage_rollup_part($6))),
         (6, 3600, ai_usage_rollup_key(6, ai_usage_rollup_part($3) || ai_usage_rollup_part($5) || ai_usage_rollup_part($6))),
         (6, 86400, ai_usage_rollup_key(6, ai_usage_rollup_part($3) || ai_usage_rollup_part($5) || ai_usage_rollup_part($6)))
@@ -418,10 +422,12 @@ BEGIN
     FROM (
         SELECT DISTINCT
             kept.cuboid, kept.grain_s, date_bin(make_interval(secs => kept.grain_s), day.bucket, 'epoch') AS bucket
-        FROM (VALUES (4::smallint, 2592000), (6::smallint, 432000)) AS kept (cuboid, grain_s)
+        FROM (
+            VALUES (1, 432000), (2, 432000), (3, 432000), (4, 2592000), (5, 432000), (6, 432000)
+        ) AS kept (cuboid, grain_s)
         JOIN ai_usage_rollups AS day ON day.cuboid = kept.cuboid AND day.grain_s = 86400
     ) AS long
-    CROSS JOIN LATERAL ai_usage_rollups_of_days(long.cuboid, long.grain_s, long.bucket) AS of_days;
+    CROSS JOIN LATERAL ai_usage_rollups_of_days(long.cuboid::smallint, long.grain_s, long.bucket) AS of_days;
 END $$;
 
 -- migrate:down

@@ -33,8 +33,9 @@ from benchmarks.query.data import END, prepare
 
 PREFIX = "/api/admin/ai-usage"
 TOKEN = "benchmark-token-of-no-secret"
-# What the API makes of days=30, asked a little later: from a quarter of an hour that is no whole hour.
-START = last_days(30, now=END + timedelta(minutes=19)).start
+# What the API makes of days=30, asked a little later: from 14:30, so that half an hour is finer than the hours of
+# service × model. At a random moment it is 22 minutes.
+START = last_days(30, now=END + timedelta(minutes=34)).start
 # Asked "now", a period is read to the end of the UTC day: see api/period.py.
 UNTIL = (END + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
 PERIOD = {"from": START.isoformat(), "to": UNTIL.isoformat()}

@@ -190,9 +190,9 @@ class Corruption:
     [
         Corruption(
             "UPDATE ai_usage_rollups SET calls = calls + 1 WHERE ctid = (SELECT min(ctid) FROM ai_usage_rollups_model "
-            "WHERE grain_s = 86400) AND cuboid = 2",
+            "WHERE grain_s = 3600) AND cuboid = 2",
             "model",
-            86_400,
+            3_600,
         ),
         Corruption(
             "UPDATE ai_usage_rollups SET cost_usd = cost_usd - 0.000000000001 WHERE ctid = "

@@ -74,13 +74,15 @@ FULL: Final = Cuboid(
     ),
     (DAY_S,),
 )
-SERVICE: Final = Cuboid(1, frozenset({Dimension.SERVICE, Dimension.ACTION}), (DAY_S, HOUR_S, QUARTER_S))
-MODEL: Final = Cuboid(2, frozenset({Dimension.PROVIDER, Dimension.MODEL}), (DAY_S, HOUR_S, QUARTER_S))
+SERVICE: Final = Cuboid(1, frozenset({Dimension.SERVICE, Dimension.ACTION}), (FIVE_DAYS_S, DAY_S, HOUR_S, QUARTER_S))
+MODEL: Final = Cuboid(2, frozenset({Dimension.PROVIDER, Dimension.MODEL}), (FIVE_DAYS_S, DAY_S, HOUR_S, QUARTER_S))
 STATUS: Final = Cuboid(
-    3, frozenset({Dimension.SUCCESS, Dimension.ERROR_CODE, Dimension.COST_STATUS}), (DAY_S, HOUR_S, QUARTER_S)
+    3,
+    frozenset({Dimension.SUCCESS, Dimension.ERROR_CODE, Dimension.COST_STATUS}),
+    (FIVE_DAYS_S, DAY_S, HOUR_S, QUARTER_S),
 )
 USER: Final = Cuboid(4, frozenset({Dimension.USER}), (THIRTY_DAYS_S, DAY_S))
-DURATION: Final = Cuboid(5, frozenset(), (DAY_S, HOUR_S, QUARTER_S))
+DURATION: Final = Cuboid(5, frozenset(), (FIVE_DAYS_S, DAY_S, HOUR_S, QUARTER_S))
 PAIR: Final = Cuboid(
     6, frozenset({Dimension.SERVICE, Dimension.PROVIDER, Dimension.MODEL}), (FIVE_DAYS_S, DAY_S, HOUR_S)
 )
@@ -210,14 +212,15 @@ def _add_up(entries: Iterable[RollupEntry]) -> _Sums:
         measures = _total(group)
         service, action, provider, model, success, error_code, status = values
         start = quarter * QUARTER_S
-        hour, day = start - start % HOUR_S, start - start % DAY_S
+        hour, day, five_days = (start - start % grain_s for grain_s in (HOUR_S, DAY_S, FIVE_DAYS_S))
         _add(sums, (FULL.number, DAY_S, day, *values), measures)
-        for grain_s, start in ((HOUR_S, hour), (DAY_S, day), (FIVE_DAYS_S, day - day % FIVE_DAYS_S)):
-            _add(sums, (PAIR.number, grain_s, start, service, provider, model), measures)
-        for grain_s, start in ((QUARTER_S, quarter * QUARTER_S), (HOUR_S, hour), (DAY_S, day)):
-            _add(sums, (SERVICE.number, grain_s, start, service, action), measures)
-            _add(sums, (MODEL.number, grain_s, start, provider, model), measures)
-            _add(sums, (STATUS.number, grain_s, start, success, error_code, status), measures)
+        coarse = ((HOUR_S, hour), (DAY_S, day), (FIVE_DAYS_S, five_days))
+        for grain_s, bucket in coarse:
+            _add(sums, (PAIR.number, grain_s, bucket, service, provider, model), measures)
+        for grain_s, bucket in ((QUARTER_S, start), *coarse):
+            _add(sums, (SERVICE.number, grain_s, bucket, service, action), measures)
+            _add(sums, (MODEL.number, grain_s, bucket, provider, model), measures)
+            _add(sums, (STATUS.number, grain_s, bucket, success, error_code, status), measures)
     for (day, user), group in users.items():
         measures = _total(group)
         start = day * DAY_S
@@ -227,7 +230,7 @@ def _add_up(entries: Iterable[RollupEntry]) -> _Sums:
         measures = _total(group)
         start = quarter * QUARTER_S
         sums[DURATION.number, QUARTER_S, start, number] = measures
-        for grain_s in (HOUR_S, DAY_S):
+        for grain_s in (HOUR_S, DAY_S, FIVE_DAYS_S):
             _add(sums, (DURATION.number, grain_s, start - start % grain_s, number), measures)
     return sums
 
