@@ -255,31 +255,31 @@ async def _top_users(connection: DatabaseConnection, query: UsageQuery, limit: i
         text = load_statement("read_user_bounds").replace("{sort}", "cost_usd")
         for times in _CANDIDATES:
             bounds = await connection.fetch(text, first, last, rollups.THIRTY_DAYS_S, limit * times)
-            users = await _may_be_dearest(connection, query, [row["user_key"] or "" for row in bounds], limit)
-            chosen = UsageQuery(query.start, query.end, (Condition(Dimension.USER, users),))
-            ranked = _ranked(await _by_group(connection, chosen, (Dimension.USER,)))
+            users = [row["user_key"] or "" for row in bounds]
+            ranked = _ranked(await _dearest_of(connection, query, users, limit))
             top = [UserTotals(group[0], *_of_user(sums)) for group, sums in islice(ranked.items(), limit)]
             if len(bounds) < limit * times or (len(top) == limit and top[-1].cost_usd > bounds[-1]["bound"]):
                 return top
     return (await _rank_users(connection, query, limit, "cost_usd"))[0]
 
 
-async def _may_be_dearest(
+async def _dearest_of(
     connection: DatabaseConnection, query: UsageQuery, users: Sequence[str], limit: int
-) -> tuple[str, ...]:
-    """Return those of some users who may be the dearest of them, by whole days: rows are read of few only."""
+) -> dict[Group, Sums]:
+    """Return the sums of those of some users who may be the dearest of them: rows are read of few only."""
     pieces = cover(query.start, query.end, rollups.USER.grains_s)
-    broken = {at_or_before(piece.start, rollups.DAY_S) for piece in pieces if not piece.grain_s}
-    days = [Piece(rollups.DAY_S, day, day + _DAY, 1) for day in broken]
-    whole = [piece for piece in pieces if piece.grain_s]
+    whole, broken = [piece for piece in pieces if piece.grain_s], [piece for piece in pieces if not piece.grain_s]
+    days = [Piece(rollups.DAY_S, day, day + _DAY, 1) for day in {at_or_before(p.start, rollups.DAY_S) for p in broken}]
     found: _Found = {}
     _gather(found, await _from_user_rollups(connection, [*whole, *days], users), 1)
     at_least = {group: sums.cost_usd for (part, group), sums in found.items() if part == 0}
     at_most = {group: at_least.get(group, 0) + sums.cost_usd for (part, group), sums in found.items() if part == 1}
     limit_usd = sorted(at_least.values(), reverse=True)[limit - 1 : limit]
-    return tuple(
-        {group[0] or "" for group, cost in (at_least | at_most).items() if not limit_usd or cost >= limit_usd[0]}
-    )
+    names = {group[0] or "" for group, cost in (at_least | at_most).items() if not limit_usd or cost >= limit_usd[0]}
+    if broken and names:
+        of_them = (Condition(Dimension.USER, tuple(names)),)
+        _gather(found, await _from_rows(connection, broken, of_them, (Dimension.USER,)), 1)
+    return {group: sums for (part, group), sums in found.items() if part == 0 and (group[0] or "") in names}
 
 
 async def _by_group(
