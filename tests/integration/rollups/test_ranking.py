@@ -66,4 +66,4 @@ async def test_the_dearest_users_are_those_of_the_rows(pool: Any, cost: str, tim
 
     assert list(found.top_users) == expected
     assert sum("Sum by user, dearest" in text for text in asked) == times_all_are_read
-    assert any("Find the users with the largest sums" in text for text in asked)
+    assert any("Find the users who cost most" in text for text in asked)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from functools import partial
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 BATCH: Final = 1_000
 _FIRST: Final = Place(datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
-_entry_values = itemgetter(*rollups.ENTRY_COLUMNS)
 
 
 class Erased(NamedTuple):
@@ -128,7 +126,7 @@ async def _take_off(connection: DatabaseConnection, table: UsageTable, rows: lis
     if table.is_summed:
         entries = []
         for row in theirs:
-            before = rollups.RollupEntry._make((*_entry_values(row), -1))
+            before = rollups.entry_of_stored(row, -1)
             entries += [before, before._replace(user_id=None, user_ref=None, sign=1)]
         await rollups.apply(connection, entries)
     return len(theirs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ai_usage_exporter.storage import audit, rollups
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from ai_usage_exporter.storage.usage_table import UsageTable
 
 BATCH: Final = 1_000
-
-_entry_values = itemgetter(*rollups.ENTRY_COLUMNS)
 
 
 class Late(NamedTuple):
@@ -86,7 +83,7 @@ async def _batch(connection: DatabaseConnection, table: UsageTable, user: Late) 
         rows = await connection.fetch(table.statement("link_rows"), user.user_ref, user.user_id, BATCH)
         # Sums are kept by the id's text: a user sent in another spelling has sums of their own until now.
         if table.is_summed and user.user_ref != str(user.user_id):
-            after = [rollups.RollupEntry._make((*_entry_values(row), 1)) for row in rows]
+            after = [rollups.entry_of_stored(row) for row in rows]
             before = [entry._replace(user_id=None, user_ref=user.user_ref, sign=-1) for entry in after]
             await rollups.apply(connection, before + after)
     return len(rows)

@@ -252,7 +252,7 @@ async def _top_users(connection: DatabaseConnection, query: UsageQuery, limit: i
     start, end = query.start.astimezone(UTC), query.end.astimezone(UTC)
     if not query.conditions and end - start > _FEW_DAYS * _DAY:
         first, last = at_or_before(start, rollups.THIRTY_DAYS_S), at_or_after(end, rollups.THIRTY_DAYS_S)
-        text = load_statement("read_user_bounds").replace("{sort}", "cost_usd")
+        text = load_statement("read_user_bounds")
         for times in _CANDIDATES:
             bounds = await connection.fetch(text, first, last, rollups.THIRTY_DAYS_S, limit * times)
             users = [row["user_key"] or "" for row in bounds]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC
 from decimal import Decimal
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
@@ -35,7 +34,6 @@ MAX_COST_USD: Final = Decimal(10**8)
 """What numeric(20, 12) holds less than."""
 
 _NO_ID: Final = UUID(int=0)
-_entry_values = itemgetter(*rollups.ENTRY_COLUMNS)
 
 
 class Scope(NamedTuple):
@@ -191,7 +189,7 @@ async def _batch(
 
 
 def _entries(new: _NewCost) -> tuple[rollups.RollupEntry, rollups.RollupEntry]:
-    before = rollups.RollupEntry._make((*_entry_values(new.row), -1))
+    before = rollups.entry_of_stored(new.row, -1)
     return before, before._replace(cost_usd=new.cost_usd, cost_status=new.status, sign=1)
 
 

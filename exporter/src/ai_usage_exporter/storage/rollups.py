@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
+    import asyncpg
+
     from ai_usage_exporter.storage.connection import DatabaseConnection
     from ai_usage_exporter.storage.row import Row
 
@@ -121,6 +123,7 @@ ENTRY_COLUMNS: Final = RollupEntry._fields[:-1]
 """The columns of ``ai_usage_logs`` an entry is made of, in its order."""
 
 _entry_values = itemgetter(*(COLUMNS.index(name) for name in ENTRY_COLUMNS))
+_stored_values = itemgetter(*ENTRY_COLUMNS)
 
 # cuboid number, grain, start of the bucket (Unix seconds), the dimensions' values
 _Measures = tuple[Any, ...]
@@ -130,6 +133,11 @@ _Sums = dict[tuple[Any, ...], _Measures]
 def entry_of(row: Row, sign: int = 1) -> RollupEntry:
     """Return the entry of a row as ``storage.row.to_row`` gives it."""
     return RollupEntry._make((*_entry_values(row), sign))
+
+
+def entry_of_stored(row: asyncpg.Record, sign: int = 1) -> RollupEntry:
+    """Return the entry of a stored row, which has the columns of an entry and may have others."""
+    return RollupEntry._make((*_stored_values(row), sign))
 
 
 async def apply(connection: DatabaseConnection, entries: Sequence[RollupEntry]) -> None:

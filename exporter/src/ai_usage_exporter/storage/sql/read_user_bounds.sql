@@ -1,9 +1,9 @@
--- Find the users with the largest sums in long buckets: what each used in a part of them is at most that.
+-- Find the users who cost most in long buckets: what each cost in a part of them is at most that.
 -- Parameters: $1 and $2 start and end of the buckets, $3 their length in seconds, $4 limit.
--- {sort} is the column summed. Index: ai_usage_rollups_pkey.
+-- Index: ai_usage_rollups_pkey.
 SELECT key.user_key, top.bound
 FROM (
-    SELECT key_id, sum({sort}) AS bound
+    SELECT key_id, sum(cost_usd) AS bound
     FROM ai_usage_rollups
     WHERE cuboid = 4 AND grain_s = $3 AND bucket >= $1 AND bucket < $2
     GROUP BY key_id
