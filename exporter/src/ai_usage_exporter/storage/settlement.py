@@ -3,6 +3,7 @@
 Most spans are alone: one library, no role, nothing stored that could speak of the same call. A probe tells, and they go
 the fast way. The others' traces are locked, loaded as a whole, decided by ``calls.decide`` and changed where the
 decision differs from what is stored. ADR 0030 has the rule, ADR 0031 why this holds for concurrent receivers.
+Long, because probing, locking, loading and changing are steps of one transaction, read from top to bottom.
 """
 
 from __future__ import annotations
