@@ -5,6 +5,7 @@ Everything after the marker of a page is made here; what stands before it is wri
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 
 from ai_usage_exporter.api.app import create_app
 from ai_usage_exporter.api.auth import AdminToken
+from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.cli import cli
 from ai_usage_exporter.metrics import Metrics
 from ai_usage_exporter.storage.reader import UsageReader
@@ -30,7 +32,7 @@ def pages() -> dict[str, str]:
 
 def api_part() -> str:
     """Return every route with its parameters, answers and errors, then the documents it answers with."""
-    document = create_app(UsageReader(None), AdminToken("token")).openapi()  # type: ignore[arg-type]
+    document = create_app(UsageReader(None), AdminToken("token"), Sessions(None)).openapi()  # type: ignore[arg-type]
     schemas = document["components"]["schemas"]
     operations = [
         (f"{method.upper()} {path}", operation)
@@ -127,8 +129,10 @@ def cli_part() -> str:
 
 def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
     for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
+        found = group.get_command(context, name)
+        assert found is not None
+        command = copy.copy(found)
+        command._help_option = None  # click keeps the one of whoever asked first, e.g. a test without the group
         inner = click.Context(command, info_name=name, parent=context, terminal_width=100, max_content_width=100)
         yield f"## `{inner.command_path}`\n\n```text\n{command.get_help(inner)}\n```\n"
         if isinstance(command, click.Group):

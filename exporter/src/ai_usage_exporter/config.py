@@ -90,6 +90,9 @@ class Settings(BaseModel):
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL to use; else DATABASE_URL, else an embedded PostgreSQL in AI_USAGE_DATA_DIR"
     )
+    query_database_url: SecretStr | None = Field(
+        None, description="Login of the query API on the same database, which may only read; else as the receiver"
+    )
     data_dir: AbsolutePath = Field(
         Path("~/.local/share/ai-usage"), validate_default=True, description="Where the embedded PostgreSQL lives"
     )

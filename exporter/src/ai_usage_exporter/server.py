@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ai_usage_exporter.api.app import create_app
 from ai_usage_exporter.api.auth import AdminToken, AnyOf, Keys
+from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.database import open_database
 from ai_usage_exporter.errors import PermanentError, RetryableError
 from ai_usage_exporter.exposure import find_unguarded, is_receiver_local
@@ -46,6 +47,7 @@ from ai_usage_exporter.storage.pool import (
     open_pools,
     refuse_transaction_pooling,
 )
+from ai_usage_exporter.storage.query_login import confine_queries
 from ai_usage_exporter.storage.reader import UsageReader
 from ai_usage_exporter.storage.retention import keep_retention
 from ai_usage_exporter.storage.writer import UsageWriter
@@ -144,7 +146,8 @@ class Server:
             self._stack.callback(use_price_data_file, None)
         self._tls = load_tls(settings)
         self.database_url = await self._stack.enter_async_context(open_database(settings))
-        self._pools = await open_pools(self.database_url)
+        query_url = settings.query_database_url and settings.query_database_url.get_secret_value()
+        self._pools = await open_pools(self.database_url, query_url=query_url)
         self._stack.push_async_callback(self._close_pools)
         self._keys = await self._stack.enter_async_context(KeyRing(self._pools.ingest))
         self.reader = UsageReader(self._pools.query)
@@ -233,6 +236,7 @@ class Server:
         app = create_app(
             self.reader,
             AnyOf(AdminToken(self.admin_token), Keys(self._keys)),
+            Sessions(self._pools.ingest),
             is_ready=self._readiness,
             metrics=self._metrics_page,
             otlp_http=lambda: str(self.addresses["otlp_http"]) if "otlp_http" in self.addresses else None,
@@ -267,6 +271,8 @@ class Server:
             if unguarded:
                 raise PermanentError("\n".join(unguarded))
             await ensure_partitions(connection)
+            if self._settings.query_database_url is not None:
+                await confine_queries(connection, self._settings.query_database_url.get_secret_value())
             await prices.load(connection)
         finally:
             await connection.close()

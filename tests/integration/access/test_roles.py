@@ -10,6 +10,7 @@ import pytest
 
 from ai_usage_exporter.api.app import create_app
 from ai_usage_exporter.api.auth import AdminToken
+from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.api.usage import PREFIX
 from ai_usage_exporter.keys import Role
 from ai_usage_exporter.storage.query import Dimension
@@ -54,7 +55,7 @@ class Route(NamedTuple):
 
 
 def app_of(server: Server) -> FastAPI:
-    return create_app(server.reader, AdminToken(server.admin_token))
+    return create_app(server.reader, AdminToken(server.admin_token), Sessions(server.reader.pool))
 
 
 def routes_of(server: Server) -> Iterator[Route]:

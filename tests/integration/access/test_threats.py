@@ -22,6 +22,7 @@ import pytest
 from ai_usage_exporter.api import page
 from ai_usage_exporter.api.app import create_app
 from ai_usage_exporter.api.auth import AdminToken
+from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.api.usage import PREFIX
 from ai_usage_exporter.keys import Role
 from tests.conformance.ours import serving
@@ -181,7 +182,11 @@ async def test_sql_in_any_parameter_token_or_name_stays_text(installation: Insta
         return [await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables]
 
     before = await sizes()
-    app = create_app(installation.server.reader, AdminToken(installation.server.admin_token))
+    app = create_app(
+        installation.server.reader,
+        AdminToken(installation.server.admin_token),
+        Sessions(installation.server.reader.pool),
+    )
     failed = []
     for path, methods in app.openapi()["paths"].items():
         for parameter in methods["get"].get("parameters", []):

@@ -10,6 +10,7 @@ import pytest
 
 from ai_usage_exporter.api.app import create_app
 from ai_usage_exporter.api.auth import AdminToken
+from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.storage.reader import UsageReader
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ async def _metrics() -> bytes:
 @pytest.fixture
 async def anonymous(pool: asyncpg.Pool[asyncpg.Record]) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client without a token."""
-    app = create_app(UsageReader(pool), AdminToken(ADMIN_TOKEN), metrics=_metrics)
+    app = create_app(UsageReader(pool), AdminToken(ADMIN_TOKEN), Sessions(pool), metrics=_metrics)
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url=BASE_URL) as client:
         yield client

@@ -24,6 +24,7 @@ from ai_usage.tokens import TokenUsage
 from ai_usage_exporter.api.app import create_app
 from ai_usage_exporter.api.auth import AdminToken
 from ai_usage_exporter.api.export import safe_cell
+from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.record import PricedCall
 from ai_usage_exporter.storage.reader import UsageReader
 from ai_usage_exporter.storage.rollups import DURATION_ERROR
@@ -176,7 +177,7 @@ def world(database_url: str) -> Iterator[World]:
 
         async def open_all() -> tuple[Any, ...]:
             pool = await asyncpg.create_pool(database_url, min_size=1, max_size=4)
-            app = create_app(UsageReader(pool), AdminToken("token-of-tests"))
+            app = create_app(UsageReader(pool), AdminToken("token-of-tests"), Sessions(pool))
             client = httpx2.AsyncClient(
                 transport=httpx2.ASGITransport(app=app),
                 base_url="http://testserver",

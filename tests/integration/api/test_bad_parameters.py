@@ -10,6 +10,7 @@ import pytest
 
 from ai_usage_exporter.api.app import create_app
 from ai_usage_exporter.api.auth import AdminToken
+from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.storage.reader import UsageReader
 from tests.integration.api.conftest import ADMIN_TOKEN, BASE_URL
 from tests.integration.api.reference import PREFIX
@@ -63,7 +64,7 @@ BAD = (
 
 
 def client_of(pool: asyncpg.Pool[asyncpg.Record]) -> httpx2.AsyncClient:
-    transport = httpx2.ASGITransport(app=create_app(UsageReader(pool), AdminToken(ADMIN_TOKEN)))
+    transport = httpx2.ASGITransport(app=create_app(UsageReader(pool), AdminToken(ADMIN_TOKEN), Sessions(pool)))
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     return httpx2.AsyncClient(transport=transport, base_url=BASE_URL, headers=headers)
 

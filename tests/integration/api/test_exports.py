@@ -17,6 +17,7 @@ import pytest
 from ai_usage_exporter.api.app import create_app
 from ai_usage_exporter.api.auth import AdminToken
 from ai_usage_exporter.api.export import MAX_EXPORTS
+from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.config import Address
 from ai_usage_exporter.listen import HttpListener
 from ai_usage_exporter.storage.reader import UsageReader
@@ -131,7 +132,7 @@ async def test_no_cell_is_a_formula(admin: httpx2.AsyncClient, connection: Conne
 @pytest.fixture
 async def server(pool: asyncpg.Pool[asyncpg.Record]) -> AsyncIterator[str]:
     """Give the URL of the API on a real socket."""
-    app = create_app(UsageReader(pool), AdminToken(ADMIN_TOKEN))
+    app = create_app(UsageReader(pool), AdminToken(ADMIN_TOKEN), Sessions(pool))
     listener = HttpListener(app, Address("127.0.0.1", 0), "AI_USAGE_API_LISTEN", grace_s=1)
     await listener.start()
     yield f"http://{listener.address}{PREFIX}"

@@ -18,6 +18,7 @@ from schemathesis.checks import ignored_auth, positive_data_acceptance
 
 from ai_usage_exporter.api.app import create_app
 from ai_usage_exporter.api.auth import AdminToken
+from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.config import Address
 from ai_usage_exporter.listen import HttpListener
 from ai_usage_exporter.storage.reader import UsageReader
@@ -35,7 +36,7 @@ BEYOND_SCHEMA = {"from", "to", "days", "tz", "interval", "group_by", "cursor"}
 """Parameters with rules no schema can say: days that exist, an end after its start, zones, no dimension twice."""
 
 # Nothing here asks the database for anything.
-DOCUMENT: dict[str, Any] = create_app(UsageReader(None), AdminToken(ADMIN_TOKEN)).openapi()  # type: ignore[arg-type]
+DOCUMENT: dict[str, Any] = create_app(UsageReader(None), AdminToken(ADMIN_TOKEN), Sessions(None)).openapi()  # type: ignore[arg-type]
 OPERATIONS = {
     operation["operationId"]: (path, operation)
     for path, methods in DOCUMENT["paths"].items()
@@ -111,7 +112,7 @@ def server_url(postgres_server_url: str, template_database: str) -> Iterator[str
             async with pool.acquire() as connection:
                 now = datetime.now(UTC)
                 await write_calls(connection, [make_call(created_at=now - timedelta(hours=n)) for n in range(50)])
-            app = create_app(UsageReader(pool), AdminToken(ADMIN_TOKEN))
+            app = create_app(UsageReader(pool), AdminToken(ADMIN_TOKEN), Sessions(pool))
             listener = HttpListener(app, Address("127.0.0.1", 0), "AI_USAGE_API_LISTEN", grace_s=1)
             await listener.start()
             found.update(url=f"http://{listener.address}", loop=asyncio.get_running_loop())

@@ -12,7 +12,6 @@ from ai_usage_exporter.api.docs import add_docs
 from ai_usage_exporter.api.headers import SecurityHeaders
 from ai_usage_exporter.api.problem import add_problem_handlers
 from ai_usage_exporter.api.services import Services
-from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.storage.call_reader import CallReader
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from ai_usage_exporter.api.auth import Authenticator
     from ai_usage_exporter.api.services import MetricsPage, Place, ReadinessCheck
+    from ai_usage_exporter.api.sessions import Sessions
     from ai_usage_exporter.storage.reader import UsageReader
 
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -29,6 +29,7 @@ MAX_BODY_BYTES: Final = 64 * 1024
 def create_app(
     reader: UsageReader,
     authenticator: Authenticator,
+    sessions: Sessions,
     *,
     is_ready: ReadinessCheck | None = None,
     metrics: MetricsPage | None = None,
@@ -55,7 +56,7 @@ def create_app(
     app.state.services = Services(
         reader,
         CallReader(reader.pool),
-        Access(authenticator, Sessions(reader.pool)),
+        Access(authenticator, sessions),
         is_ready or _always_ready,
         metrics or _no_metrics,
         otlp_http or _nowhere,

@@ -107,7 +107,7 @@ async def _connected() -> AsyncIterator[tuple[DatabaseConnection, UsageWriter]]:
     async with open_database(load_settings()) as url:
         pools = await open_pools(url)
         try:
-            async with pools.query.acquire() as connection:
+            async with pools.ingest.acquire() as connection:
                 await schema.check(connection)
                 yield connection, UsageWriter(pools.ingest)
         finally:

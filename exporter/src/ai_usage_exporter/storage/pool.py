@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from asyncpg.pool import Pool
 
 CONNECT_TIMEOUT_S: Final = 5.0
+URL_SETTING: Final = "AI_USAGE_DATABASE_URL"
+QUERY_URL_SETTING: Final = "AI_USAGE_QUERY_DATABASE_URL"
 _LOOKS_FOR_SHARING: Final = 10
 UNAVAILABLE: Final = (
     OSError,
@@ -40,7 +42,7 @@ class PoolLimits:
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Hold the two pools of one database. They connect when first used and again after every loss."""
+    """Hold the two pools of one database; ``query`` only reads. They connect when first used and after every loss."""
 
     ingest: Pool[asyncpg.Record]
     query: Pool[asyncpg.Record]
@@ -67,12 +69,14 @@ class DatabaseUnreachableError(PermanentError):
     """Say that nobody answers where the database should be, which may pass by itself."""
 
 
-async def open_pools(url: str, limits: PoolLimits | None = None) -> Pools:
+async def open_pools(url: str, limits: PoolLimits | None = None, *, query_url: str | None = None) -> Pools:
     """Create both pools; connects to nothing yet, so a database that is away does not keep the server from starting.
 
-    Raises ``PermanentError`` for a URL that cannot be one.
+    ``query_url`` is another login for questions. Raises ``PermanentError`` for a URL that cannot be one.
     """
     _check(url)
+    if query_url is not None:
+        _check(query_url, QUERY_URL_SETTING)
     limits = limits or PoolLimits()
     ingest = await asyncpg.create_pool(
         url,
@@ -81,28 +85,41 @@ async def open_pools(url: str, limits: PoolLimits | None = None) -> Pools:
         timeout=CONNECT_TIMEOUT_S,
     )
     query = await asyncpg.create_pool(
-        url,
+        query_url or url,
         min_size=0,
         max_size=limits.query_connections,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=limits.query_timeout_s,
+        init=_only_read,
+        reset=_leave_as_it_is,
     )
     return Pools(ingest, query)
 
 
-async def connect(url: str, *, timeout_s: float = CONNECT_TIMEOUT_S) -> asyncpg.Connection[asyncpg.Record]:
-    """Open one connection outside the pools, e.g. for migrations.
+async def _only_read(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    # Not at connecting, where poolers refuse what they do not know.
+    await connection.execute("SET default_transaction_read_only = on")
+
+
+async def _leave_as_it_is(_: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Keep a session's settings: questions change them for their own transaction only."""
+
+
+async def connect(
+    url: str, *, timeout_s: float = CONNECT_TIMEOUT_S, setting: str = URL_SETTING
+) -> asyncpg.Connection[asyncpg.Record]:
+    """Open one connection outside the pools, e.g. for migrations; ``setting`` is what to correct in a wrong URL.
 
     Raises ``PermanentError`` with one line that says what is wrong and what to check, without any password;
     ``DatabaseUnreachableError`` when waiting may help.
     """
-    _check(url)
+    _check(url, setting)
     try:
         async with asyncio.timeout(timeout_s):
             return await asyncpg.connect(url, timeout=timeout_s)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         kind = DatabaseUnreachableError if isinstance(error, _MAY_PASS) else PermanentError
-        raise kind(explain(url, error)) from None
+        raise kind(explain(url, error, setting)) from None
 
 
 async def refuse_transaction_pooling(url: str, connection: asyncpg.Connection[asyncpg.Record]) -> None:
@@ -135,14 +152,14 @@ async def _shares_sessions(url: str, connection: asyncpg.Connection[asyncpg.Reco
     return False
 
 
-def explain(url: str, error: BaseException) -> str:
+def explain(url: str, error: BaseException, setting: str = URL_SETTING) -> str:
     """Return one line saying why ``url`` could not be connected to and what to check."""
     place = describe(url)
     match error:
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
-            return f"database {place} refused the login: {error}; check user and password in AI_USAGE_DATABASE_URL"
+            return f"database {place} refused the login: {error}; check user and password in {setting}"
         case asyncpg.InvalidCatalogNameError():
-            return f"database {place} does not exist: create it (createdb) or correct AI_USAGE_DATABASE_URL"
+            return f"database {place} does not exist: create it (createdb) or correct {setting}"
         case asyncpg.TooManyConnectionsError() | asyncpg.CannotConnectNowError():
             return f"database {place} takes no connections now: {error}"
         case asyncpg.PostgresError():
@@ -151,7 +168,7 @@ def explain(url: str, error: BaseException) -> str:
             return f"database {place} did not answer within {CONNECT_TIMEOUT_S:g} s: check host, port and firewall"
         case OSError():
             reason = error.strerror or str(error)
-            return f"cannot reach database {place}: {reason}; is PostgreSQL running there? check AI_USAGE_DATABASE_URL"
+            return f"cannot reach database {place}: {reason}; is PostgreSQL running there? check {setting}"
         case _:
             return f"cannot use database {place}: {_without_password(url, str(error))}"
 
@@ -163,7 +180,7 @@ def describe(url: str) -> str:
     return f"{hosts}{parts.path}"
 
 
-def _check(url: str) -> None:
+def _check(url: str, setting: str = URL_SETTING) -> None:
     try:
         parts = urlsplit(url)
         if "," not in parts.netloc:  # several hosts are allowed, each with a port of its own
@@ -174,9 +191,7 @@ def _check(url: str) -> None:
     except ValueError:
         # What could not be read may be half a password: it is not repeated.
         problem = "its host or port cannot be read (in a password, write @ : / # ? % as %40 %3A %2F %23 %3F %25)"
-    raise PermanentError(
-        f"cannot use AI_USAGE_DATABASE_URL: {problem}; write postgresql://user:password@host:5432/database"
-    )
+    raise PermanentError(f"cannot use {setting}: {problem}; write postgresql://user:password@host:5432/database")
 
 
 def _without_password(url: str, text: str) -> str:
