@@ -146,8 +146,10 @@ class Server:
             self._stack.callback(use_price_data_file, None)
         self._tls = load_tls(settings)
         self.database_url = await self._stack.enter_async_context(open_database(settings))
-        query_url = settings.query_database_url and settings.query_database_url.get_secret_value()
-        self._pools = await open_pools(self.database_url, query_url=query_url)
+        asked_by = settings.query_database_url
+        self._pools = await open_pools(
+            self.database_url, query_url=None if asked_by is None else asked_by.get_secret_value()
+        )
         self._stack.push_async_callback(self._close_pools)
         self._keys = await self._stack.enter_async_context(KeyRing(self._pools.ingest))
         self.reader = UsageReader(self._pools.query)
