@@ -52,6 +52,10 @@ _CONNECTION_OPTIONS: Final = (
     ("grpc.max_connection_age_grace_ms", 60_000),
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_concurrent_streams", 1_024),
+    # Above the first number gRPC cancels some of the requests nobody looked at yet, above the second all of them: at
+    # its own 1,000 a burst of streams that say nothing takes ordinary requests with it.
+    ("grpc.server.max_pending_requests", 8_192),
+    ("grpc.server.max_pending_requests_hard_limit", 16_384),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 64 * 1024),
 )
