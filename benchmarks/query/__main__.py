@@ -25,6 +25,7 @@ import uvloop
 from ai_usage_exporter.api.app import create_app
 from ai_usage_exporter.api.auth import AdminToken
 from ai_usage_exporter.api.period import last_days
+from ai_usage_exporter.api.sessions import Sessions
 from ai_usage_exporter.storage.embedded import start_embedded
 from ai_usage_exporter.storage.reader import UsageReader
 from ai_usage_exporter.supervisor import tune_collector
@@ -68,7 +69,7 @@ class Application:
     """Ask the application in this process, without a socket: what is timed is the answer, not the network."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
-        self._app = create_app(UsageReader(pool), AdminToken(TOKEN))
+        self._app = create_app(UsageReader(pool), AdminToken(TOKEN), Sessions(pool))
 
     async def get(self, path: str, parameters: dict[str, Any]) -> bytes:
         """Return the body of an answer."""

@@ -130,7 +130,7 @@ async def test_keeper_makes_partitions_and_survives_a_database_that_is_away(
             done.set()
 
     monkeypatch.setattr(partitions, "ensure_partitions", away_at_first)
-    keeper = asyncio.create_task(partitions.keep_partitions(pools.query))
+    keeper = asyncio.create_task(partitions.keep_partitions(pools.ingest))
     async with asyncio.timeout(10):
         await done.wait()
     assert len(await _partitions(connection)) == 5

@@ -10,7 +10,7 @@ from ai_usage_exporter.api.schemas import ExactGroupSums, GroupSums, Measures
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ai_usage_exporter.storage.reader import Group
+    from ai_usage_exporter.storage.grouping import Group
     from ai_usage_exporter.storage.sums import Sums
 
 

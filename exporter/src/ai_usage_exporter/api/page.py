@@ -24,7 +24,7 @@ from ai_usage_exporter.storage.query import UsageQuery
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ai_usage_exporter.storage.reader import Group
+    from ai_usage_exporter.storage.grouping import Group
     from ai_usage_exporter.storage.sums import Sums
 
 PAGE_PATH: Final = "/admin/ai-usage"

@@ -36,8 +36,9 @@ from ai_usage_exporter.api.schemas import (
 )
 from ai_usage_exporter.api.services import Calls, Reader
 from ai_usage_exporter.storage.call_reader import CallReader
+from ai_usage_exporter.storage.grouping import Group
 from ai_usage_exporter.storage.query import Condition, Dimension, UsageQuery
-from ai_usage_exporter.storage.reader import Group, UsageReader
+from ai_usage_exporter.storage.reader import UsageReader
 from ai_usage_exporter.storage.sums import NO_SUMS, Sums, add_up
 
 PREFIX: Final = "/api/admin/ai-usage"
@@ -106,12 +107,7 @@ async def summary_document(reader: UsageReader, period: Period, query: UsageQuer
         totals=measures(total),
         by_model=exact_groups(found.by_model),
         by_action=exact_groups(found.by_action),
-        by_user=exact_groups(
-            {
-                (user.user,): Sums(calls=user.calls, total_tokens=user.total_tokens, cost_usd=user.cost_usd)
-                for user in found.top_users
-            }
-        ),
+        by_user=exact_groups(found.top_users),
         by_cost_status=exact_groups(found.by_cost_status),
         errors_by_code={name: group.requests for name, group in groups(found.errors).items()},
         duration=Durations(
@@ -258,7 +254,7 @@ async def _groups(
     """Return groups and how many more there are that were not read."""
     column = {Sort.COST: "cost_usd", Sort.REQUESTS: "calls", Sort.TOKENS: "total_tokens"}.get(sort)
     if dimensions == (Dimension.USER,) and not query.conditions and order == "desc" and column is not None:
-        found, count = await reader.rank_users(query, limit, column)
+        found, count = await reader.rank_and_count_users(query, limit, column)
         return found, count - len(found)
     return await reader.group(query, dimensions), 0
 
@@ -278,7 +274,7 @@ async def _user_series(
 ) -> tuple[list[Series], Sums]:
     """Return the dearest users' lines, and what is left of the whole as 'other'."""
     count = len(edges) - 1
-    top, users = await reader.rank_users(query, limit)
+    top = await reader.rank_users(query, limit)
     everybody = _steps(await reader.group_by_time(query, edges, ()), (), count)
     series = []
     if top:
@@ -290,7 +286,7 @@ async def _user_series(
             steps = _steps(found, group, count)
             left = [whole.minus(part) for whole, part in zip(left, steps, strict=True)]
             series.append(_series(group[0], steps))
-        if users > len(top):
+        if any(sums.calls for sums in left):
             series.append(_series(None, left, is_other=True))
     return series, add_up(everybody)
 

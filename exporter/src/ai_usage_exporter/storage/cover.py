@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -44,6 +44,32 @@ def _pieces(start: datetime, end: datetime, grains_s: Sequence[int], part: int) 
     yield Piece(grain_s, first, last, part)
     if last < end:
         yield from _pieces(last, end, finer_s, part)
+
+
+def cover_by_difference(start: datetime, end: datetime, long_s: int, short_s: int) -> tuple[list[Piece], list[Piece]]:
+    """Return pieces to add, and pieces to take away from them again: what there are of short buckets in a period.
+
+    A long bucket of which the period holds the greater part is added whole, and the rest of it taken away.
+    """
+    added, taken = [], []
+    first, last = at_or_after(start, short_s), at_or_before(end, short_s)
+    while first < last:
+        lower = at_or_before(first, long_s)
+        upper = lower + timedelta(seconds=long_s)
+        until = min(upper, last)
+        if until - first > (upper - lower) / 2:
+            added.append(Piece(long_s, lower, upper))
+            taken += [Piece(short_s, *rest) for rest in ((lower, first), (until, upper)) if rest[0] < rest[1]]
+        else:
+            added.append(Piece(short_s, first, until))
+        first = until
+    return added, taken
+
+
+def starts_of(piece: Piece) -> list[datetime]:
+    """Return where the buckets of a piece start."""
+    step = timedelta(seconds=piece.grain_s)
+    return [piece.start + number * step for number in range((piece.end - piece.start) // step)]
 
 
 def at_or_before(moment: datetime, grain_s: int) -> datetime:

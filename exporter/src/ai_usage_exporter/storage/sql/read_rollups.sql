@@ -1,12 +1,13 @@
 -- Sum rollups by part of the period and by dimensions.
--- Parameters: $1 cuboid, $2 to $5 the pieces (grain, start, end, part), then the conditions' values.
--- {dimensions} and {conditions} come from the allow-list in storage/condition.py. Index: ai_usage_rollups_pkey.
+-- Parameters: $1 to $4 the pieces (grain, start, end, part), then the conditions' values.
+-- {dimensions} and {conditions} come from the allow-list in storage/condition.py; {cuboid} is a number written out, for
+-- the plan to have one partition. Index: ai_usage_rollups_pkey.
 WITH key AS MATERIALIZED (
     SELECT chosen.*, dense_rank() OVER (ORDER BY {names}) AS group_number
     FROM (
         SELECT key.id, {dimensions}
         FROM ai_usage_rollup_keys AS key
-        WHERE key.cuboid = $1 AND {conditions}
+        WHERE key.cuboid = {cuboid} AND {conditions}
     ) AS chosen
 ),
 summed AS (
@@ -19,12 +20,13 @@ summed AS (
         sum(rollup.cache_write_tokens)::bigint AS cache_write_tokens,
         sum(rollup.reasoning_tokens)::bigint AS reasoning_tokens, sum(rollup.cost_usd) AS cost_usd,
         sum(rollup.duration_ms)::bigint AS duration_ms, sum(rollup.timed_calls)::bigint AS timed_calls
-    FROM unnest($2::integer[], $3::timestamptz[], $4::timestamptz[], $5::integer[]) AS piece (grain_s, lower, upper, part)
+    FROM unnest($1::integer[], $2::timestamptz[], $3::timestamptz[], $4::integer[]) AS piece (grain_s, lower, upper, part)
     -- OFFSET 0 keeps the planner from joining anything to all rollups first: each piece is one range of the index.
     CROSS JOIN LATERAL (
         SELECT *
         FROM ai_usage_rollups AS kept
-        WHERE kept.cuboid = $1 AND kept.grain_s = piece.grain_s AND kept.bucket >= piece.lower AND kept.bucket < piece.upper
+        WHERE kept.cuboid = {cuboid} AND kept.grain_s = piece.grain_s
+            AND kept.bucket >= piece.lower AND kept.bucket < piece.upper
         OFFSET 0
     ) AS rollup
     JOIN key ON key.id = rollup.key_id

@@ -1,14 +1,14 @@
--- Find the users who cost most in long buckets: what each cost in a part of them is at most that.
--- Parameters: $1 and $2 start and end of the buckets, $3 their length in seconds, $4 limit.
+-- Find the users who used most in long buckets: what each used in a part of them is at most that.
+-- Parameters: $1 starts of the buckets, $2 their length in seconds, $3 limit. {sort} is one column of the sums.
 -- Index: ai_usage_rollups_pkey.
 SELECT key.user_key, top.bound
 FROM (
-    SELECT key_id, sum(cost_usd) AS bound
+    SELECT key_id, sum({sort}) AS bound
     FROM ai_usage_rollups
-    WHERE cuboid = 4 AND grain_s = $3 AND bucket >= $1 AND bucket < $2
+    WHERE cuboid = 4 AND grain_s = $2 AND bucket = ANY($1::timestamptz[])
     GROUP BY key_id
     ORDER BY bound DESC
-    LIMIT $4
+    LIMIT $3
 ) AS top
 JOIN ai_usage_rollup_keys AS key ON key.id = top.key_id
 ORDER BY top.bound DESC

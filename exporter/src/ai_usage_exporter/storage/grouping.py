@@ -1,0 +1,141 @@
+"""Sums by part of a period and by group: from the rollups where they have the dimensions, else from rows."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ai_usage_exporter.storage import rollups
+from ai_usage_exporter.storage.condition import (
+    KEY_COLUMNS,
+    ROW_COLUMNS,
+    Parameters,
+    is_as_kept,
+    key_conditions,
+    row_conditions,
+    statement,
+)
+from ai_usage_exporter.storage.cover import cover, starts_of
+from ai_usage_exporter.storage.query import Dimension
+from ai_usage_exporter.storage.statement import load_statement
+from ai_usage_exporter.storage.sums import Sums
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    import asyncpg
+
+    from ai_usage_exporter.storage.connection import DatabaseConnection
+    from ai_usage_exporter.storage.cover import Piece
+    from ai_usage_exporter.storage.query import Condition, UsageQuery
+    from ai_usage_exporter.storage.rollups import Cuboid
+
+Group: TypeAlias = "tuple[str | None, ...]"
+"""The values of the dimensions grouped by, in their order."""
+Found: TypeAlias = "dict[tuple[int, Group], Sums]"
+
+# Smallest first: the first one that has the dimensions answers.
+_CUBOIDS: Final = (rollups.STATUS, rollups.MODEL, rollups.SERVICE, rollups.PAIR, rollups.FULL)
+
+
+async def sum_parts(
+    connection: DatabaseConnection,
+    query: UsageQuery,
+    dimensions: tuple[Dimension, ...],
+    edges: Sequence[datetime] | None = None,
+) -> Found:
+    """Sum by part and dimensions, from rollups and rows together."""
+    users = _only_users(query, dimensions)
+    cuboid = rollups.USER if users is not None else _cuboid_for(query.dimensions.union(dimensions))
+    grains_s = cuboid.grains_s if cuboid is not None else ()
+    steps = list(pairwise(edges)) if edges is not None else [(query.start, query.end)]
+    pieces = [
+        piece
+        for part, (start, end) in enumerate(steps)
+        for piece in cover(max(start, query.start), min(end, query.end), grains_s, part)
+    ]
+    found: Found = {}
+    if cuboid is not None and (rolled := [piece for piece in pieces if piece.grain_s]):
+        if users is not None:
+            rows = await read_user_rollups(connection, rolled, users)
+        else:
+            rows = await _from_rollups(connection, cuboid, rolled, query.conditions, dimensions)
+        gather(found, rows, len(dimensions))
+    if rest := [piece for piece in pieces if not piece.grain_s]:
+        gather(found, await read_rows(connection, rest, query.conditions, dimensions), len(dimensions))
+    return found
+
+
+async def sum_groups(
+    connection: DatabaseConnection, query: UsageQuery, dimensions: tuple[Dimension, ...]
+) -> dict[Group, Sums]:
+    """Sum a period by dimensions; an empty choice gives one group, if there were calls."""
+    return {group: sums for (_, group), sums in (await sum_parts(connection, query, dimensions)).items()}
+
+
+async def read_user_rollups(
+    connection: DatabaseConnection, pieces: Sequence[Piece], users: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Read sums of users, by part and user, from the buckets of pieces."""
+    buckets = [(piece.grain_s, start, piece.part) for piece in pieces for start in starts_of(piece)]
+    columns = [list(column) for column in zip(*buckets, strict=True)]
+    return await connection.fetch(load_statement("read_user_rollups"), *columns, rollups.user_key_ids(users))
+
+
+async def read_rows(
+    connection: DatabaseConnection,
+    pieces: Sequence[Piece],
+    conditions: Sequence[Condition],
+    dimensions: Sequence[Dimension],
+) -> list[asyncpg.Record]:
+    """Read sums of the rows that pieces hold, by part and dimensions."""
+    parameters = Parameters(*columns_of(pieces)[1:])
+    text = statement(
+        "read_rows",
+        conditions=row_conditions(conditions, parameters),
+        dimensions=[ROW_COLUMNS[dimension] for dimension in dimensions],
+    )
+    return await connection.fetch(text, *parameters.values)
+
+
+def columns_of(pieces: Sequence[Piece]) -> list[list[Any]]:
+    """Return pieces as the arrays a statement takes: grains, starts, ends, parts."""
+    return [list(column) for column in zip(*pieces, strict=True)] if pieces else [[], [], [], []]
+
+
+def gather(found: Found, rows: Iterable[asyncpg.Record], width: int) -> None:
+    """Add what a statement read by part and ``width`` dimensions to what was found before."""
+    for row in rows:
+        values = tuple(row)
+        key = (values[0], values[1 : 1 + width])
+        sums = Sums(*values[-12:])
+        found[key] = found[key].plus(sums) if key in found else sums
+
+
+async def _from_rollups(
+    connection: DatabaseConnection,
+    cuboid: Cuboid,
+    pieces: Sequence[Piece],
+    conditions: Sequence[Condition],
+    dimensions: Sequence[Dimension],
+) -> list[asyncpg.Record]:
+    parameters = Parameters(*columns_of(pieces))
+    text = statement(
+        "read_rollups",
+        conditions=key_conditions(conditions, parameters),
+        dimensions=[KEY_COLUMNS[dimension] for dimension in dimensions],
+    ).replace("{cuboid}", str(cuboid.number))
+    return await connection.fetch(text, *parameters.values)
+
+
+def _cuboid_for(dimensions: frozenset[Dimension]) -> Cuboid | None:
+    return next((cuboid for cuboid in _CUBOIDS if dimensions <= cuboid.dimensions), None)
+
+
+def _only_users(query: UsageQuery, dimensions: Iterable[Dimension]) -> Sequence[str] | None:
+    """Return the users asked for, should nothing else be asked for; their sums are kept under just these names."""
+    if query.dimensions != {Dimension.USER} or set(dimensions) != {Dimension.USER} or len(query.conditions) != 1:
+        return None
+    asked = query.conditions[0]
+    return None if asked.exclude or not all(map(is_as_kept, asked.values)) else asked.values
