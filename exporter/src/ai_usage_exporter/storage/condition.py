@@ -70,7 +70,20 @@ def row_conditions(conditions: Iterable[Condition], parameters: Parameters) -> s
     )
 
 
-def statement(name: str, *, conditions: str, dimensions: Sequence[str] = (), extra: str = "") -> str:
+def same_group(dimensions: Sequence[Dimension]) -> str:
+    """Return as SQL that a row ``log`` belongs to ``grouped`` (d1, d2, …); no value is a value of its own."""
+    conditions = []
+    for number, dimension in enumerate(dimensions, 1):
+        column, of_group = ROW_COLUMNS[dimension], f"grouped.d{number}"
+        if dimension in _NOT_NULL:
+            conditions.append(f"{of_group} = {column}")
+        else:  # IS NOT DISTINCT FROM, in a form that can be hashed
+            conditions.append(f"coalesce({of_group}, '') = coalesce({column}, '')")
+            conditions.append(f"({of_group} IS NULL) = ({column} IS NULL)")
+    return _all(conditions)
+
+
+def statement(name: str, *, conditions: str, dimensions: Sequence[str] = ()) -> str:
     """Return a statement with its dimensions, named d1, d2, …, and its conditions put in."""
     chosen = [f"{expression} AS d{number}" for number, expression in enumerate(dimensions, 1)] or ["NULL::text AS d1"]
     names = [f"d{number}" for number in range(1, len(chosen) + 1)]
@@ -79,7 +92,6 @@ def statement(name: str, *, conditions: str, dimensions: Sequence[str] = (), ext
         .replace("{dimensions}", ", ".join(chosen))
         .replace("{names}", ", ".join(names))
         .replace("{conditions}", conditions)
-        .replace("{extra}", extra)
     )
 
 

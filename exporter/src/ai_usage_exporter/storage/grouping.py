@@ -13,6 +13,7 @@ from ai_usage_exporter.storage.condition import (
     is_as_kept,
     key_conditions,
     row_conditions,
+    same_group,
     statement,
 )
 from ai_usage_exporter.storage.cover import cover, starts_of
@@ -55,14 +56,16 @@ async def sum_parts(
         for part, (start, end) in enumerate(steps)
         for piece in cover(max(start, query.start), min(end, query.end), grains_s, part)
     ]
+    rolled, rest = [piece for piece in pieces if piece.grain_s], [piece for piece in pieces if not piece.grain_s]
     found: Found = {}
-    if cuboid is not None and (rolled := [piece for piece in pieces if piece.grain_s]):
-        if users is not None:
-            rows = await read_user_rollups(connection, rolled, users)
-        else:
-            rows = await _from_rollups(connection, cuboid, rolled, query.conditions, dimensions)
-        gather(found, rows, len(dimensions))
-    if rest := [piece for piece in pieces if not piece.grain_s]:
+    if cuboid is not None and rolled and users is None:
+        gather(
+            found, await _from_rollups(connection, cuboid, rolled, rest, query.conditions, dimensions), len(dimensions)
+        )
+        return found
+    if rolled and users is not None:
+        gather(found, await read_user_rollups(connection, rolled, users), 1)
+    if rest:
         gather(found, await read_rows(connection, rest, query.conditions, dimensions), len(dimensions))
     return found
 
@@ -116,16 +119,21 @@ def gather(found: Found, rows: Iterable[asyncpg.Record], width: int) -> None:
 async def _from_rollups(
     connection: DatabaseConnection,
     cuboid: Cuboid,
-    pieces: Sequence[Piece],
+    rolled: Sequence[Piece],
+    rest: Sequence[Piece],
     conditions: Sequence[Condition],
     dimensions: Sequence[Dimension],
 ) -> list[asyncpg.Record]:
-    parameters = Parameters(*columns_of(pieces))
+    """Read sums of buckets, and of the rows of the pieces in ``rest``, by part and dimensions."""
+    parameters = Parameters(*columns_of(rolled), *(columns_of(rest)[1:] if rest else ()))
     text = statement(
-        "read_rollups",
+        "read_rollups_and_rows" if rest else "read_rollups",
         conditions=key_conditions(conditions, parameters),
         dimensions=[KEY_COLUMNS[dimension] for dimension in dimensions],
     ).replace("{cuboid}", str(cuboid.number))
+    if rest:
+        text = text.replace("{row_conditions}", row_conditions(conditions, parameters))
+        text = text.replace("{same_group}", same_group(dimensions))
     return await connection.fetch(text, *parameters.values)
 
 
