@@ -120,10 +120,11 @@ async def test_users_are_ranked_and_counted_as_their_rows_are(
         await sum_up(connection)
         expected = await expected_users(connection, sort)
 
-    found, count = await UsageReader(pool).rank_and_count_users(QUERY, 5, sort)
+    found = await UsageReader(pool).rank_users(QUERY, 5, sort)
 
-    assert figures(found) == expected[:5]
-    assert count == len(expected)
+    assert figures(found.first) == expected[:5]
+    assert found.count == len(expected)
+    assert found.total.total_tokens == sum(total_tokens for _, _, total_tokens, _ in expected)
     assert any(ALL_ARE_READ in text for text in asked) is (all_are_read or sort == "calls")  # nearly all made as many
 
 
@@ -133,7 +134,7 @@ async def test_users_of_a_few_days_are_read_at_once(pool: Any, asked: list[str])
         await sum_up(connection)
         expected = await expected_users(connection, end=START + 3 * DAY)
 
-    found, count = await UsageReader(pool).rank_and_count_users(UsageQuery(START, START + 3 * DAY), 5)
+    found = await UsageReader(pool).rank_users(UsageQuery(START, START + 3 * DAY), 5)
 
-    assert (figures(found), count) == (expected[:5], len(expected))
+    assert (figures(found.first), found.count) == (expected[:5], len(expected))
     assert sum(ALL_ARE_READ in text for text in asked) == 1

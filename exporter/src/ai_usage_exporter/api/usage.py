@@ -1,6 +1,7 @@
 """The routes under ``/api/admin/ai-usage`` that sum."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
@@ -190,8 +191,7 @@ async def find_breakdown(
     if len(set(group_by)) < len(group_by):
         raise invalid_parameter("group_by", f"{','.join(group_by)!r} names a dimension twice")
     dimensions = tuple(group_by)
-    found, hidden = await _groups(reader, query, dimensions, sort, order, limit)
-    total_sums = add_up(found.values() if not hidden else (await reader.group(query, ())).values())
+    found, hidden, total_sums = await _groups(reader, query, dimensions, sort, order, limit)
     ranked = sorted(found.items(), key=_sort_key(sort, order))
     shown, rest = ranked[:limit], ranked[limit:]
     # What is left of the whole: correct also where only the first groups were read.
@@ -250,13 +250,14 @@ async def _groups(
     sort: Sort,
     order: str,
     limit: int,
-) -> tuple[dict[Group, Sums], int]:
-    """Return groups and how many more there are that were not read."""
+) -> tuple[Mapping[Group, Sums], int, Sums]:
+    """Return groups, how many more there are that were not read, and the sums of all."""
     column = {Sort.COST: "cost_usd", Sort.REQUESTS: "calls", Sort.TOKENS: "total_tokens"}.get(sort)
     if dimensions == (Dimension.USER,) and not query.conditions and order == "desc" and column is not None:
-        found, count = await reader.rank_and_count_users(query, limit, column)
-        return found, count - len(found)
-    return await reader.group(query, dimensions), 0
+        users = await reader.rank_users(query, limit, column)
+        return users.first, users.count - len(users.first), users.total
+    found = await reader.group(query, dimensions)
+    return found, 0, add_up(found.values())
 
 
 async def _groups_before(
@@ -274,20 +275,15 @@ async def _user_series(
 ) -> tuple[list[Series], Sums]:
     """Return the dearest users' lines, and what is left of the whole as 'other'."""
     count = len(edges) - 1
-    top = await reader.rank_users(query, limit)
-    everybody = _steps(await reader.group_by_time(query, edges, ()), (), count)
+    top, found = await reader.rank_users_by_time(query, edges, limit)
+    everybody = left = _steps(found, (), count)
     series = []
-    if top:
-        names = tuple(group[0] or "" for group in top)
-        chosen = UsageQuery(query.start, query.end, (*query.conditions, Condition(Dimension.USER, names)))
-        found = await reader.group_by_time(chosen, edges, (Dimension.USER,))
-        left = everybody
-        for group in sorted(top, key=lambda item: (-top[item].cost_usd, item[0] or "")):
-            steps = _steps(found, group, count)
-            left = [whole.minus(part) for whole, part in zip(left, steps, strict=True)]
-            series.append(_series(group[0], steps))
-        if any(sums.calls for sums in left):
-            series.append(_series(None, left, is_other=True))
+    for group in top:
+        steps = _steps(found, group, count)
+        left = [whole.minus(part) for whole, part in zip(left, steps, strict=True)]
+        series.append(_series(group[0], steps))
+    if any(sums.calls for sums in left):
+        series.append(_series(None, left, is_other=True))
     return series, add_up(everybody)
 
 

@@ -10,7 +10,7 @@ from ai_usage_exporter.storage import rollups
 from ai_usage_exporter.storage.condition import Parameters, row_conditions, statement
 from ai_usage_exporter.storage.cover import cover
 from ai_usage_exporter.storage.grouping import columns_of, sum_groups, sum_parts
-from ai_usage_exporter.storage.query import Dimension, UsageQuery
+from ai_usage_exporter.storage.query import Condition, Dimension, UsageQuery
 from ai_usage_exporter.storage.ranking import count_users, rank_users
 from ai_usage_exporter.storage.statement import load_statement
 from ai_usage_exporter.storage.sums import add_up
@@ -44,6 +44,15 @@ class UsageSummary:
     top_users: Mapping[Group, Sums]
     p95_duration_ms: float | None
     p95_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class UserRanking:
+    """Hold the first users' sums, largest first, how many users there are, and the sums of all."""
+
+    first: Mapping[Group, Sums]
+    count: int
+    total: Sums
 
 
 class UsageReader:
@@ -115,18 +124,26 @@ class UsageReader:
         async with self.snapshot(query) as connection:
             return await sum_parts(connection, query, tuple(dimensions), edges)
 
-    async def rank_users(self, query: UsageQuery, limit: int, sort: str = "cost_usd") -> dict[Group, Sums]:
-        """Return the first users by ``sort`` (cost_usd, calls or total_tokens) with all sums."""
-        async with self.snapshot(query) as connection:
-            return (await rank_users(connection, query, limit, sort))[0]
-
-    async def rank_and_count_users(
-        self, query: UsageQuery, limit: int, sort: str = "cost_usd"
-    ) -> tuple[dict[Group, Sums], int]:
-        """Return what ``rank_users`` does, and how many users there are in all."""
+    async def rank_users(self, query: UsageQuery, limit: int, sort: str = "cost_usd") -> UserRanking:
+        """Return the first users by ``sort`` (cost_usd, calls or total_tokens), and all of them together."""
         async with self.snapshot(query) as connection:
             users, count = await rank_users(connection, query, limit, sort)
-            return users, await count_users(connection, query) if count is None else count
+            if count is None:
+                count = await count_users(connection, query)
+            return UserRanking(users, count, add_up((await sum_groups(connection, query, ())).values()))
+
+    async def rank_users_by_time(
+        self, query: UsageQuery, edges: Sequence[datetime], limit: int
+    ) -> tuple[dict[Group, Sums], dict[tuple[int, Group], Sums]]:
+        """Return the dearest users, and their sums by step beside those of all calls, whose group is ``()``."""
+        async with self.snapshot(query) as connection:
+            users, _ = await rank_users(connection, query, limit)
+            steps = await sum_parts(connection, query, (), edges)
+            if users:
+                of_them = Condition(Dimension.USER, tuple(user or "" for (user,) in users))
+                chosen = UsageQuery(query.start, query.end, (*query.conditions, of_them))
+                steps |= await sum_parts(connection, chosen, (Dimension.USER,), edges)
+            return users, steps
 
 
 _BY_MODEL: Final = (Dimension.PROVIDER, Dimension.MODEL)
