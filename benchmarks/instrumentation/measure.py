@@ -21,16 +21,24 @@ from benchmarks.instrumentation.worker import CHUNKS, KINDS, MANY_CHUNKS, VARIAN
 from tests.vectors.environments import SDKS, build, build_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["KINDS", "VARIANTS", "build_environments", "count_instructions", "measure_imports", "measure_times"]
+__all__ = [
+    "KINDS",
+    "VARIANTS",
+    "build_environments",
+    "count_instructions",
+    "measure_imports",
+    "measure_times",
+    "median_of",
+]
 
 WORKER = Path(__file__).with_name("worker.py")
 ROOT = Path(__file__).parents[2]
 DIALECTS = {"official": "otel", "openllmetry": "openllmetry", "openinference": "openinference"}
 SAME_EVERYWHERE = ("openai", "anthropic", "google-genai", "httpx2", "pydantic", "pydantic-core", "opentelemetry-sdk")
 # A call of these makes many chunks, fewer of them are enough.
-SLOW = {"stream": 4, "long_stream": 20}
+SLOW = {"long_stream": 5}
 
 Pythons = dict[str, str]
 Added = dict[str, dict[str, float]]
@@ -65,8 +73,14 @@ def _versions(python: str) -> tuple[str, ...]:
     return tuple(_run(python, "-c", program).splitlines())
 
 
-def measure_times(pythons: Pythons, rounds: int, calls: int) -> Added:
-    """Return added microseconds of CPU a call: the median of the rounds."""
+def measure_times(pythons: Pythons, processes: int, rounds: int, calls: int) -> list[Added]:
+    """Return added microseconds of CPU a call for each process a variant had: the median of its rounds."""
+    with progress:
+        task = progress.add_task("Timing calls", total=processes * rounds)
+        return [_measure_times(pythons, rounds, calls, lambda: progress.advance(task)) for _ in range(processes)]
+
+
+def _measure_times(pythons: Pythons, rounds: int, calls: int, done: Callable[[], None]) -> Added:
     workers = {
         name: subprocess.Popen(
             [python, WORKER, name, "times"],
@@ -78,18 +92,25 @@ def measure_times(pythons: Pythons, rounds: int, calls: int) -> Added:
         for name, python in pythons.items()
     }
     found: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in KINDS} for name in pythons}
-    with progress:
-        for number in progress.track(range(-1, rounds), description="Timing calls"):
-            for kind in KINDS:
-                times = max(1, calls // SLOW.get(kind, 1))
-                took_us = {name: _ask(worker, name, kind, times) for name, worker in workers.items()}
-                if number < 0:  # caches fill
-                    continue
-                for name, us in took_us.items():
-                    found[name][kind].append(us - took_us["none"])
+    for number in range(-1, rounds):
+        for kind in KINDS:
+            for name, worker in workers.items():
+                us = _ask(worker, name, kind, max(2, calls // SLOW.get(kind, 1)))
+                if number >= 0:  # caches fill before
+                    found[name][kind].append(us)
+        if number >= 0:
+            done()
     for worker in workers.values():
         worker.communicate()
     return {name: {kind: statistics.median(us) for kind, us in kinds.items()} for name, kinds in found.items()}
+
+
+def median_of(several: list[Added]) -> Added:
+    """Return the median of each cost."""
+    return {
+        name: {kind: statistics.median(added[name][kind] for added in several) for kind in kinds}
+        for name, kinds in several[0].items()
+    }
 
 
 def _ask(worker: subprocess.Popen[str], name: str, kind: str, times: int) -> float:

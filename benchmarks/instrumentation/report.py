@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.instrumentation.measure import per_chunk
+from benchmarks.instrumentation.measure import median_of, per_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,9 +28,20 @@ NOT_PEERS = frozenset({"none", "floor", "ours"})
 class Result:
     """Hold what was measured."""
 
-    times: Added
+    times_of_processes: list[Added]
     instructions: Added
     imports: Mapping[str, dict[str, float]]
+
+    @cached_property
+    def times(self) -> Added:
+        """Return the median of the processes."""
+        return median_of(self.times_of_processes)
+
+    @cached_property
+    def time_ratio_ranges(self) -> dict[str, list[float]]:
+        """Return the least and the greatest time ratio that one round of processes alone would have shown."""
+        each = [_ratios(times) for times in self.times_of_processes]
+        return {kind: [min(ratios[kind] for ratios in each), max(ratios[kind] for ratios in each)] for kind in COMPARED}
 
     @cached_property
     def time_ratios(self) -> dict[str, float]:
@@ -69,6 +80,7 @@ def show(result: Result) -> None:
     console.print(table)
     line = {
         "ratio_to_floor": result.time_ratios,
+        "ratio_range": result.time_ratio_ranges,
         "instructions_to_floor": result.instruction_ratios,
         "fastest": result.is_fastest,
         "added_us": _rounded(result.times, 1),

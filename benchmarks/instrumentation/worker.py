@@ -11,6 +11,7 @@ import contextlib
 import gc
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -55,6 +56,8 @@ CONTENT = {
 VARIANTS = ("none", "floor", "ours", "official", "openllmetry", "openinference")
 KINDS = ("sync", "async", "stream", "embeddings", "google", "unsampled", "long_stream")
 CHUNKS, MANY_CHUNKS = 50, 250
+WRAPPED = ("request", "create", "generate_content", "_generate_content")
+"""Methods that some variant wraps."""
 
 
 def stream_body(chunks: int) -> bytes:
@@ -138,10 +141,30 @@ def instrument(variant: str, provider: object, *, with_anthropic: bool) -> None:
         GoogleGenAIInstrumentor().instrument()
 
 
-def make_calls() -> dict[str, object]:
+def classes() -> dict[str, type]:
+    """Return the classes of the SDKs that calls are made with."""
+    import openai
+    from google.genai.models import Models
+    from openai.resources.chat.completions import AsyncCompletions, Completions
+    from openai.resources.embeddings import Embeddings
+
+    return {
+        kind.__name__: kind
+        for kind in (openai.OpenAI, openai.AsyncOpenAI, Completions, AsyncCompletions, Embeddings, Models)
+    }
+
+
+def plain_classes() -> dict[str, type]:
+    """Return the same with their methods of now as their own: what is instrumented later leaves these alone."""
+    return {
+        name: type(name, (kind,), {method: getattr(kind, method) for method in WRAPPED if hasattr(kind, method)})
+        for name, kind in classes().items()
+    }
+
+
+def make_calls(made_with: dict[str, type]) -> dict[str, object]:
     """Return one callable a kind, each making one call; ``async`` makes it on a running loop."""
     import httpx2
-    import openai
     from google import genai
     from google.genai import types
 
@@ -162,33 +185,36 @@ def make_calls() -> dict[str, object]:
     def connect() -> httpx2.Client:
         return httpx2.Client(transport=httpx2.MockTransport(answer))
 
-    client = openai.OpenAI(api_key="k", http_client=connect())
-    streaming = openai.OpenAI(api_key="k", http_client=connect())
+    client = made_with["OpenAI"](api_key="k", http_client=connect())
+    streaming = made_with["OpenAI"](api_key="k", http_client=connect())
     streaming._make_sse_decoder = decoding_once(streaming._make_sse_decoder)
     streaming._process_response_data = building_once(streaming._process_response_data)
-    aclient = openai.AsyncOpenAI(api_key="k", http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(answer)))
+    aclient = made_with["AsyncOpenAI"](
+        api_key="k", http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+    )
     gemini = genai.Client(api_key="k", http_options=types.HttpOptions(httpx_client=connect()))
+    chat, achat = made_with["Completions"](client), made_with["AsyncCompletions"](aclient)
+    streams, vectors = made_with["Completions"](streaming), made_with["Embeddings"](client)
+    models = made_with["Models"](gemini._api_client)
 
     def sync() -> None:
-        client.chat.completions.create(model=MODEL, messages=HELLO)
+        chat.create(model=MODEL, messages=HELLO)
 
     async def asynchronous() -> None:
-        await aclient.chat.completions.create(model=MODEL, messages=HELLO)
+        await achat.create(model=MODEL, messages=HELLO)
 
     def stream(n: int = 1) -> None:
-        for _ in streaming.chat.completions.create(
-            model=MODEL, messages=HELLO, n=n, stream=True, stream_options={"include_usage": True}
-        ):
+        for _ in streams.create(model=MODEL, messages=HELLO, n=n, stream=True, stream_options={"include_usage": True}):
             pass
 
     def long_stream() -> None:
         stream(n=2)
 
     def embeddings() -> None:
-        client.embeddings.create(model="text-embedding-3-small", input="hello")
+        vectors.create(model="text-embedding-3-small", input="hello")
 
     def google() -> None:
-        gemini.models.generate_content(model=GEMINI, contents="hello")
+        models.generate_content(model=GEMINI, contents="hello")
 
     return {
         "sync": sync,
@@ -254,40 +280,89 @@ def within_unsampled_trace() -> contextlib.AbstractContextManager[object]:
 class Caller:
     """Make calls of a kind."""
 
-    def __init__(self) -> None:
-        self._calls = make_calls()
+    def __init__(self, made_with: dict[str, type]) -> None:
+        self._calls = make_calls(made_with)
         self._loop = asyncio.new_event_loop()
 
     def __call__(self, kind: str, times: int) -> int:
         """Make a call so many times and return the nanoseconds of CPU this took."""
         call = self._calls[kind]
         with within_unsampled_trace() if kind == "unsampled" else contextlib.nullcontext():
-            if asyncio.iscoroutinefunction(call):
-                return self._loop.run_until_complete(self._await(call, times))
             start = time.process_time_ns()
-            for _ in range(times):
-                call()
+            if asyncio.iscoroutinefunction(call):
+                self._loop.run_until_complete(self._await(call, times))
+            else:
+                for _ in range(times):
+                    call()
             return time.process_time_ns() - start
 
-    async def _await(self, call: object, times: int) -> int:
-        start = time.process_time_ns()
+    async def _await(self, call: object, times: int) -> None:
         for _ in range(times):
             await call()
-        return time.process_time_ns() - start
 
 
-def measure_times(provider: object) -> None:
-    """Answer every line ``KIND TIMES`` on stdin with microseconds of CPU and spans a call."""
-    call = Caller()
+class Pairs:
+    """Time calls side by side: one that is instrumented and one that is not, in this process, turn by turn.
+
+    What differs between two processes (where things lie in memory, what the machine does) is more than what is to be
+    measured here. Two calls that follow each other share it.
+    """
+
+    def __init__(self, plain: dict[str, type]) -> None:
+        self._plain, self._counted = make_calls(plain), make_calls(classes())
+        self._loop = asyncio.new_event_loop()
+
+    def __call__(self, kind: str, times: int) -> float:
+        """Make so many pairs and return the median of what the instrumented call took longer, in ns of CPU."""
+        calls = self._plain[kind], self._counted[kind]
+        with within_unsampled_trace() if kind == "unsampled" else contextlib.nullcontext():
+            if asyncio.iscoroutinefunction(calls[0]):
+                added = self._loop.run_until_complete(self._add_up_async(*calls, times))
+            else:
+                added = self._add_up(*calls, times)
+        return statistics.median(added)
+
+    @staticmethod
+    def _add_up(plain: object, counted: object, times: int) -> list[int]:
+        added = []
+        now = time.process_time_ns
+        for number in range(times):
+            first, second = (plain, counted) if number % 2 else (counted, plain)
+            start = now()
+            first()
+            middle = now()
+            second()
+            longer = now() - middle - (middle - start)
+            added.append(longer if number % 2 else -longer)
+        return added
+
+    @staticmethod
+    async def _add_up_async(plain: object, counted: object, times: int) -> list[int]:
+        added = []
+        now = time.process_time_ns
+        for number in range(times):
+            first, second = (plain, counted) if number % 2 else (counted, plain)
+            start = now()
+            await first()
+            middle = now()
+            await second()
+            longer = now() - middle - (middle - start)
+            added.append(longer if number % 2 else -longer)
+        return added
+
+
+def measure_times(provider: object, plain: dict[str, type]) -> None:
+    """Answer every line ``KIND TIMES`` on stdin with microseconds of CPU added to a call, and spans a call."""
+    pairs = Pairs(plain)
     for line in sys.stdin:
         kind, times = line.split()
         exported.clear()
         gc.collect()
         gc.disable()
-        took_ns = call(kind, int(times))
+        added_ns = pairs(kind, int(times))
         gc.enable()
         provider.force_flush()
-        print(json.dumps({"us": took_ns / 1000 / int(times), "spans": sum(exported) / int(times)}), flush=True)
+        print(json.dumps({"us": added_ns / 1000, "spans": sum(exported) / int(times)}), flush=True)
 
 
 def count_instructions(times: int) -> None:
@@ -295,7 +370,7 @@ def count_instructions(times: int) -> None:
 
     Callgrind writes its counters down whenever this function of the C library is called (``--dump-before``).
     """
-    call = Caller()
+    call = Caller(classes())
     gc.disable()
     for kind in KINDS:
         call(kind, 5 if kind == "long_stream" else 20)  # the interpreter adapts to what runs often
@@ -309,7 +384,7 @@ def count_instructions(times: int) -> None:
 
 def count_functions() -> dict[str, int]:
     """Return how many functions, Python's and C's, one call of each kind runs: rough, but the same on every machine."""
-    call = Caller()
+    call = Caller(classes())
     found = dict.fromkeys(KINDS, 0)
 
     def note(_frame: object, event: str, _argument: object) -> None:
@@ -344,7 +419,7 @@ def measure_import(variant: str, provider: object) -> dict[str, float]:
     instrument(variant, provider, with_anthropic=True)
     instrumented_ns = time.process_time_ns()
     instrumented_mib = resident_mib()
-    call = Caller()
+    call = Caller(classes())
     first_ns = call("sync", 1)
     return {
         "ms": (instrumented_ns - start_ns) / 1e6,
@@ -359,7 +434,7 @@ def main() -> None:
     import google.genai  # noqa: F401 - the app has it
     import openai  # noqa: F401
 
-    provider = set_up_tracing()
+    provider, plain = set_up_tracing(), plain_classes()
     if what == "import":
         import anthropic  # noqa: F401
 
@@ -367,7 +442,7 @@ def main() -> None:
     else:
         instrument(variant, provider, with_anthropic=False)
         if what == "times":
-            measure_times(provider)
+            measure_times(provider, plain)
         elif what == "functions":
             print(json.dumps(count_functions()), flush=True)
         else:

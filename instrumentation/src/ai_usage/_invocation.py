@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -12,16 +13,18 @@ from opentelemetry.trace import Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ai_usage import _baggage, _clean, _foreign, _guard, semconv
-from ai_usage._context import detach
+from ai_usage._context import attach, detach
+from ai_usage._context import current as current_context
 from ai_usage._fields import word
 from ai_usage._telemetry import Telemetry as Telemetry  # noqa: TC001 - SDK folders take it from here
 from ai_usage._text import valid
 from ai_usage.attribution import current_attributes
-from ai_usage.pricing import CostStatus, cost_of
+from ai_usage.pricing import CostStatus
+from ai_usage.pricing.book import nearest_cost_of
 from ai_usage.tokens import NOT_REPORTED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
@@ -75,9 +78,13 @@ class Reply(NamedTuple):
     """What other models did for the same answer: each is billed at its own price."""
 
 
+reply_of: Final[Callable[[tuple[Any, ...]], Reply]] = functools.partial(tuple.__new__, Reply)
+"""Make a ``Reply`` of all its fields, without the function of Python that ``Reply(*fields)`` runs."""
+
+
 def is_suppressed(current: Context | None = None) -> bool:
     """Tell whether a call made now is to be left alone: suppressed, or part of a call already counted."""
-    current = context.get_current() if current is None else current
+    current = current_context() if current is None else current
     if not current:
         return False
     return current.get(ACTIVE) is not None or any(current.get(key) for key in _SUPPRESS_KEYS)
@@ -104,7 +111,7 @@ class Invocation:
         ``duration_ms`` is given for a call that is over: its span starts that long ago. ``within`` is what it is part
         of, where that is not what is current.
         """
-        current = context.get_current() if within is None else within
+        current = current_context() if within is None else within
         start: dict[str, AttributeValue] = {semconv.OPERATION_NAME: operation, semconv.PROVIDER_NAME: provider}
         model = word(model)
         if model is not None:
@@ -134,13 +141,13 @@ class Invocation:
     def activate(self) -> Any:
         """Make the call current while SDK code runs; give the result to ``deactivate`` in the same task."""
         try:
-            current = context.get_current()
+            current = current_context()
             inside: dict[str, object] = {ACTIVE: self, _OFFICIAL_INFERENCE_KEY: self}
             if self._span is not None:
                 inside[_SPAN_KEY] = self._span
             if _BAGGAGE_KEY in current:
                 inside[_BAGGAGE_KEY] = _baggage.without_ours(current[_BAGGAGE_KEY])
-            return context.attach(Context(current, **inside))
+            return attach(Context(current, **inside))
         except Exception:
             _guard.caught("making a call current")
             return None
@@ -227,7 +234,9 @@ class Invocation:
     def _write(self, span: Span, reply: Reply, error: str | None) -> None:
         usage = reply.usage
         end: dict[str, AttributeValue] = {
-            name: count for name, count in zip(_USAGE_ATTRIBUTES, usage, strict=False) if count is not None
+            name: count
+            for name, count in zip(_USAGE_ATTRIBUTES, usage)  # noqa: B905 - a keyword costs more than the rest of it
+            if count is not None
         }
         if reply.model:
             end[semconv.RESPONSE_MODEL] = reply.model
@@ -241,7 +250,7 @@ class Invocation:
             end[semconv.ERROR_TYPE] = error
         if not reply.is_complete:
             end[semconv.USAGE_PARTIAL] = True
-        end.update(cost_attributes(self._provider, reply.model or self._model, usage, reply.service_tier))
+        add_cost(end, self._provider, reply.model or self._model, usage, reply.service_tier)
         if reply.extra:
             if semconv.COST_SOURCE in reply.extra:
                 end.pop(semconv.COST_STATUS, None)  # it belongs to the cost computed here
@@ -250,21 +259,22 @@ class Invocation:
         self._telemetry.measure(self._attributes, self._start, usage, reply.model, error)
 
 
-def cost_attributes(
-    provider: str, model: str | None, usage: TokenUsage, service_tier: str | None
-) -> dict[str, AttributeValue]:
-    """Return the attributes that carry a call's cost; none when there is no amount."""
-    cost = cost_of(provider, model or "", usage, service_tier=service_tier)
-    if cost.amount_usd is None:
-        return {}
-    attributes: dict[str, AttributeValue] = {
-        semconv.COST_AMOUNT: float(cost.amount_usd),
-        semconv.COST_CURRENCY: "USD",
-        semconv.COST_SOURCE: "local",
-    }
-    if cost.status is not _PRICED:
-        attributes[semconv.COST_STATUS] = cost.status.value
-    return attributes
+def add_cost(
+    attributes: dict[str, AttributeValue],
+    provider: str,
+    model: str | None,
+    usage: TokenUsage,
+    service_tier: str | None,
+) -> None:
+    """Add the attributes that carry a call's cost; none when there is no amount."""
+    amount, status = nearest_cost_of(provider, model or "", usage, service_tier)
+    if amount is None:
+        return
+    attributes[semconv.COST_AMOUNT] = amount
+    attributes[semconv.COST_CURRENCY] = "USD"
+    attributes[semconv.COST_SOURCE] = "local"
+    if status is not _PRICED:
+        attributes[semconv.COST_STATUS] = status.value
 
 
 def error_type(error: BaseException) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult, StaticSampler
+from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ai_usage import semconv
 
@@ -23,7 +24,9 @@ class RecordingSampler(Sampler):
     """
 
     def __init__(self, inner: Sampler) -> None:
-        self._inner = inner
+        self.inner = inner
+        root = inner._root if type(inner) is ParentBased else inner
+        self._samples_roots = type(root) is StaticSampler and root._decision is Decision.RECORD_AND_SAMPLE
 
     def should_sample(
         self,
@@ -36,7 +39,14 @@ class RecordingSampler(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """Return the other sampler's decision, never DROP."""
-        result = self._inner.should_sample(parent_context, trace_id, name, kind, attributes, links)
+        if (
+            self._samples_roots
+            and attributes is None
+            and parent_context is not None
+            and _SPAN_KEY not in parent_context
+        ):
+            return _SAMPLED  # as it would say
+        result = self.inner.should_sample(parent_context, trace_id, name, kind, attributes, links)
         if result.decision is not Decision.DROP:
             return result
         return SamplingResult(
@@ -45,7 +55,10 @@ class RecordingSampler(Sampler):
 
     def get_description(self) -> str:
         """Name both samplers."""
-        return f"AIUsageRecording({self._inner.get_description()})"
+        return f"AIUsageRecording({self.inner.get_description()})"
+
+
+_SAMPLED: Final = SamplingResult(Decision.RECORD_AND_SAMPLE)
 
 
 def record_everything(tracer: Any) -> None:

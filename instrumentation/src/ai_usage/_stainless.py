@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from ai_usage._invocation import Reply, Telemetry
 
 
-_DESTINATIONS: Final = 256
+_ROUTES: Final = 256
 """How many are remembered: apps with a client a call must not grow."""
+_NOTHING: Final[dict[str, Any]] = {}
 _OWN: Final = frozenset({"ai_usage", "openai", "anthropic", "functools"})
 
 
@@ -40,8 +41,8 @@ class Endpoint(NamedTuple):
     attributes: Mapping[str, AttributeValue] = {}
 
 
-class Destination(NamedTuple):
-    """Say where the calls of a client go."""
+class Route(NamedTuple):
+    """Say where the calls of a client to an endpoint go."""
 
     url: Any
     """Held, so that no other URL object gets its identity while this one is remembered."""
@@ -94,7 +95,7 @@ class BaseClientHook:
         self._is_active = False
         self._captures_content = _content.is_captured()
         self._undo: list[Callable[[], None]] = []
-        self._destinations: dict[tuple[type, int], Destination] = {}
+        self._routes: dict[tuple[type, int, str, bool], Route] = {}
         self._url_keepers: set[type] = set()
 
     def endpoint_of(self, method: str, path: str) -> Endpoint | None:
@@ -197,21 +198,19 @@ class BaseClientHook:
         try:
             path = options.url.partition("?")[0]
             endpoint = self.endpoint_of(options.method, path)
-            if endpoint is None:
-                return None if is_suppressed() else self.follow_other(client, options.method, path)
             if is_suppressed():
                 return None
+            if endpoint is None:
+                return self.follow_other(client, options.method, path)
             if outer_callers and _caller() in outer_callers:
                 return self._leave_to_caller(client, options, endpoint, is_stream)
             body = options.json_data
-            model = body.get("model") if isinstance(body, dict) else None
-            destination = self._destination_of(client)
-            attributes: dict[str, AttributeValue] = {**endpoint.attributes, **destination.attributes}
+            said = body if isinstance(body, dict) else _NOTHING
+            route = self._route_of(client, path, endpoint, is_stream or said.get("stream") is True)
+            attributes = route.attributes
             if self._captures_content:
-                attributes.update(_content.input_attributes(body))
-            if is_stream or (isinstance(body, dict) and body.get("stream") is True):
-                attributes[semconv.REQUEST_STREAM] = True
-            invocation = Invocation(self._telemetry, endpoint.operation, destination.provider, model, attributes)
+                attributes = {**attributes, **_content.input_attributes(body)}
+            invocation = Invocation(self._telemetry, endpoint.operation, route.provider, said.get("model"), attributes)
         except Exception:
             _guard.caught(f"starting a call of {self.sdk}")
             return None
@@ -225,18 +224,22 @@ class BaseClientHook:
             _guard.caught(f"asking {self.sdk} for usage")
             return None
 
-    def _destination_of(self, client: Any) -> Destination:
-        """Return provider and server of a client, worked out once for its class and base URL."""
+    def _route_of(self, client: Any, path: str, endpoint: Endpoint, is_stream: bool) -> Route:
+        """Return what all calls of a client to an endpoint have in common, worked out once for its class and URL."""
         kind = type(client)
         # The SDK's property may import a module at every access.
         url = client._base_url if kind in self._url_keepers else client.base_url
-        known = self._destinations.get((kind, id(url)))
+        key = (kind, id(url), path, is_stream)
+        known = self._routes.get(key)
         if known is None:
-            if len(self._destinations) >= _DESTINATIONS:
-                self._destinations.clear()
+            if len(self._routes) >= _ROUTES:
+                self._routes.clear()
                 self._url_keepers.clear()
-            known = Destination(url, self.provider_of(client), server_of(client))
-            self._destinations[kind, id(url)] = known
+            attributes = {**endpoint.attributes, **server_of(client)}
+            if is_stream:
+                attributes[semconv.REQUEST_STREAM] = True
+            known = Route(url, self.provider_of(client), attributes)
+            self._routes[key] = known
             if self._keeps_url(client):
                 self._url_keepers.add(kind)
         return known
@@ -276,13 +279,14 @@ class BaseClientHook:
                 return
             stream = StreamWatch(invocation, endpoint.read_stream)
             hide = injection.hide if injection is not None else None
-            if hasattr(iterator, "__anext__"):
+            is_async = hasattr(iterator, "__anext__")
+            if is_async:
                 iterator = iterator if content is None else content.watch_async(iterator)
                 result._iterator = stream.iterate_async(iterator, hide)
             else:
                 iterator = iterator if content is None else content.watch(iterator)
                 result._iterator = stream.iterate(iterator, hide)
-            stream.watch_close(result, result.response)
+            stream.watch_close(result, result.response, is_async=is_async)
         except Exception:
             _guard.caught(f"reading a reply of {self.sdk}")
             invocation.abandon()

@@ -31,7 +31,7 @@ _watching: Final[set[StreamWatch]] = set()
 class StreamWatch:
     """Collect what a stream says about its call and end the call once."""
 
-    __slots__ = ("_first", "_invocation", "_is_reading", "_read", "_stream", "_tail", "_unwrap")
+    __slots__ = ("_close", "_first", "_invocation", "_is_reading", "_read", "_stream", "_tail", "_unwrap")
 
     def __init__(self, invocation: Invocation, read: Callable[[Any, deque[Any]], Reply]) -> None:
         """``read`` turns the first chunk and the last few into a reply; both may be missing."""
@@ -41,6 +41,7 @@ class StreamWatch:
         self._tail: deque[Any] = deque(maxlen=_KEPT)
         self._is_reading = False
         self._stream: weakref.ref[object] | None = None
+        self._close: Any = None
         self._unwrap: Callable[[], None] | None = None
 
     def iterate(self, inner: Iterator[Any], hide: Callable[[Any], bool] | None = None) -> Iterator[Any]:
@@ -93,14 +94,13 @@ class StreamWatch:
             self._is_reading = False
             self.end()
 
-    def watch_close(self, stream: object, response: Any) -> None:
+    def watch_close(self, stream: object, response: Any, *, is_async: bool) -> None:
         """End the call when the response is closed, or when the stream is dropped without that."""
         self.watch_drop(stream)
-        is_async = hasattr(stream, "__anext__")
         name = "aclose" if is_async else "close"
-        original = getattr(response, name, None)
-        if original is not None:
-            self._unwrap = wrap_method(response, name, self._closing(original, is_async=is_async))
+        self._close = getattr(response, name, None)
+        if self._close is not None:
+            self._unwrap = wrap_method(response, name, self._closing_async if is_async else self._closing)
 
     def watch_drop(self, stream: object) -> None:
         """End the call when the stream is dropped unread."""
@@ -111,24 +111,17 @@ class StreamWatch:
         if not sys.is_finalizing():  # exporters are shut down then
             self.end()
 
-    def _closing(self, original: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
-        if is_async:
+    def _closing(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._close(*args, **kwargs)
+        finally:
+            self._closed()
 
-            async def aclose(*args: Any, **kwargs: Any) -> Any:
-                try:
-                    return await original(*args, **kwargs)
-                finally:
-                    self._closed()
-
-            return aclose
-
-        def close(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return original(*args, **kwargs)
-            finally:
-                self._closed()
-
-        return close
+    async def _closing_async(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await self._close(*args, **kwargs)
+        finally:
+            self._closed()
 
     def _closed(self) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
 
-from ai_usage import _guard, semconv
+from ai_usage import _clean, _guard, semconv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SCOPE_PREFIX: Final = "ai_usage."
 """All instrumentation scopes of this package start with it."""
 
+_CLIENT: Final = trace.SpanKind.CLIENT  # looking a member up is slow
 _DIMENSIONS: Final = (
     semconv.OPERATION_NAME,
     semconv.PROVIDER_NAME,
@@ -34,7 +35,7 @@ _DIMENSIONS: Final = (
 class Telemetry:
     """Hold one SDK's tracer and instruments."""
 
-    __slots__ = ("_duration", "_is_measured", "_is_prepared", "_tokens", "_tracer", "scope")
+    __slots__ = ("_blind", "_duration", "_is_measured", "_is_prepared", "_processors", "_tokens", "_tracer", "scope")
 
     def __init__(
         self,
@@ -48,6 +49,8 @@ class Telemetry:
         self._tracer = trace.get_tracer(scope, version, tracer_provider)
         self._is_prepared = False
         self._is_measured = False
+        self._processors: Any = None
+        self._blind: Any = None
         meter = metrics.get_meter(scope, version, meter_provider)
         self._tokens = meter.create_histogram(
             semconv.METRIC_TOKEN_USAGE,
@@ -63,12 +66,28 @@ class Telemetry:
         )
 
     def start_span(
-        self, name: str, current: Context, attributes: Mapping[str, AttributeValue], start_time_ns: int | None
+        self, name: str, current: Context, attributes: dict[str, AttributeValue], start_time_ns: int | None
     ) -> Span:
         """Start a CLIENT span that records whatever the sampler says."""
         if not self._is_prepared:
             self._prepare()
-        return self._tracer.start_span(name, current, trace.SpanKind.CLIENT, attributes, (), start_time_ns)
+        processors = self._processors
+        if processors is None or (processors._span_processors is not self._blind and self._is_watched(processors)):
+            return self._tracer.start_span(name, current, _CLIENT, attributes, (), start_time_ns)
+        # Nobody looks at the start: attributes are as good a moment later, at half the cost.
+        span = self._tracer.start_span(name, current, _CLIENT, None, (), start_time_ns)
+        _clean.set_attributes(span, attributes)
+        return span
+
+    def _is_watched(self, processors: Any) -> bool:
+        """Tell whether a processor does something at the start of a span, and remember those that do not."""
+        from ai_usage import _onlookers
+
+        found = processors._span_processors
+        if not all(map(_onlookers.is_blind, found)):
+            return True
+        self._blind = found
+        return False
 
     def measure(
         self, start: Mapping[str, AttributeValue], started_s: float, usage: TokenUsage, model: str | None, error: Any
@@ -100,8 +119,9 @@ class Telemetry:
             self._tracer = tracer
         self._is_prepared = True
         try:
-            from ai_usage._sampling import record_everything
+            from ai_usage import _onlookers, _sampling
 
-            record_everything(tracer)
+            _sampling.record_everything(tracer)
+            self._processors = _onlookers.processors_of(tracer)
         except Exception:
             _guard.caught("making calls independent of sampling")

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from ai_usage import _foreign, _guard, semconv
-from ai_usage._invocation import cost_attributes
+from ai_usage._invocation import add_cost
 from ai_usage._telemetry import SCOPE_PREFIX
 from ai_usage.attribution import current_attributes
 from ai_usage.tokens import TokenUsage
@@ -123,7 +123,9 @@ def _cost(attributes: Any) -> dict[str, Any]:
     provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get("gen_ai.system") or ""
     model = attributes.get(semconv.RESPONSE_MODEL) or attributes.get(semconv.REQUEST_MODEL)
     tier = attributes.get(semconv.OPENAI_RESPONSE_SERVICE_TIER)
-    return dict(cost_attributes(str(provider), model, usage, tier if isinstance(tier, str) else None))
+    cost: dict[str, Any] = {}
+    add_cost(cost, str(provider), model, usage, tier if isinstance(tier, str) else None)
+    return cost
 
 
 def _write_ended(span: Span, attributes: dict[str, Any]) -> None:

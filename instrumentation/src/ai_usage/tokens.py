@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class TokenUsage(NamedTuple):
@@ -45,3 +49,6 @@ class TokenUsage(NamedTuple):
 
 
 NOT_REPORTED = TokenUsage()
+
+usage_of: Final[Callable[[tuple[int | None, ...]], TokenUsage]] = functools.partial(tuple.__new__, TokenUsage)
+"""Make a ``TokenUsage`` of all its fields, without the function of Python that ``TokenUsage(*fields)`` runs."""

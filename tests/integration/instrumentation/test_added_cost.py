@@ -44,12 +44,11 @@ def test_a_chunk_of_a_stream_runs_next_to_nothing(added: dict[str, dict[str, int
     assert 0 < ours["long_stream"] - ours["stream"] <= MOST_A_CHUNK * (MANY_CHUNKS - CHUNKS)
 
 
-def test_an_unsampled_call_costs_a_copy_more_than_a_sampled_one(added: dict[str, dict[str, int]]) -> None:
-    assert added["ours"]["unsampled"] <= 1.35 * added["ours"]["sync"]
+def test_an_unsampled_call_too_runs_little_more_than_a_span_written_by_hand(added: dict[str, dict[str, int]]) -> None:
+    assert added["ours"]["unsampled"] <= MOST_TO_FLOOR * added["floor"]["sync"]
 
 
 @pytest.mark.parametrize(("variant", "spans"), [("none", 0.0), ("floor", 1.0), ("ours", 1.0)])
 def test_the_worker_of_the_benchmark_makes_one_span_a_call(variant: str, spans: float) -> None:
     answers = run(variant, "times", "sync 3\nstream 1\nunsampled 2\n")
     assert [answer["spans"] for answer in answers] == [spans, spans, spans if variant == "ours" else 0.0]
-    assert all(answer["us"] > 0 for answer in answers)

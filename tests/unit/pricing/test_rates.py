@@ -46,6 +46,23 @@ def test_amounts_are_exact_for_any_rate_and_count(
     assert amount.as_integer_ratio() == (Decimal(exact).scaleb(-12)).as_integer_ratio()
 
 
+@given(
+    st.decimals("0", "1000", places=6),
+    st.decimals("0", "1000", places=3),
+    st.integers(0, 2**62),
+    st.integers(0, 2**62),
+)
+def test_units_by_one_are_the_float_nearest_to_the_amount(
+    rate_in: Decimal, rate_out: Decimal, count_in: int, count_out: int
+) -> None:
+    rates = make_rates(input=str(rate_in), output=str(rate_out))
+    usage = TokenUsage(count_in, count_out)
+    units, amount = rates.units(usage), rates.amount(usage)
+    assert units is not None
+    assert amount is not None
+    assert units / rates.one == float(amount)
+
+
 def test_audio_that_is_also_cached_is_billed_once() -> None:
     rates = make_rates(input="1", cache_read="0.5", input_audio="10", cache_read_audio="2")
     usage = TokenUsage(100, 0, cache_read_tokens=40, input_audio_tokens=30, cache_read_audio_tokens=10)

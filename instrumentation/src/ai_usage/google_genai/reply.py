@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ai_usage import semconv
 from ai_usage._fields import field, getter, whole, wholes, word
-from ai_usage._invocation import Reply
-from ai_usage.tokens import NOT_REPORTED, TokenUsage
+from ai_usage._invocation import Reply, reply_of
+from ai_usage.tokens import NOT_REPORTED, TokenUsage, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ai_usage._fields import Get
 
+_NO_PARTS: Final = (None,) * 5
 _TIERS: Final = {"ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
 
 
@@ -32,19 +33,21 @@ def read_usage(usage: Any) -> TokenUsage:
     )
     if prompt is None and candidates is None and thoughts is None:
         return NOT_REPORTED
-    inputs, outputs = get("prompt_tokens_details"), get("candidates_tokens_details")
+    read = None if prompt is None and tool_prompt is None else (prompt or 0) + (tool_prompt or 0)
     # A reply that says what it read and not what it wrote wrote nothing (blocked prompts, embeddings).
-    return TokenUsage(
-        input_tokens=None if prompt is None and tool_prompt is None else (prompt or 0) + (tool_prompt or 0),
-        output_tokens=(candidates or 0) + (thoughts or 0),
-        cache_read_tokens=cached,
-        reasoning_tokens=thoughts,
-        input_audio_tokens=_modality("AUDIO", inputs),
-        output_audio_tokens=_modality("AUDIO", outputs),
-        cache_read_audio_tokens=_modality("AUDIO", get("cache_tokens_details")),
-        input_image_tokens=_modality("IMAGE", inputs),
-        output_image_tokens=_modality("IMAGE", outputs),
-    )
+    written = (candidates or 0) + (thoughts or 0)
+    inputs, outputs = get("prompt_tokens_details"), get("candidates_tokens_details")
+    from_cache = get("cache_tokens_details")
+    parts: tuple[int | None, ...] = _NO_PARTS
+    if inputs or outputs or from_cache:
+        parts = (
+            _modality("AUDIO", inputs),
+            _modality("AUDIO", outputs),
+            _modality("AUDIO", from_cache),
+            _modality("IMAGE", inputs),
+            _modality("IMAGE", outputs),
+        )
+    return usage_of((read, written, cached, None, None, thoughts, *parts))
 
 
 def read_content(reply: Any) -> Reply:
@@ -53,14 +56,10 @@ def read_content(reply: Any) -> Reply:
     usage = get("usage_metadata")
     traffic = word(_getter(usage)("traffic_type"))
     tier = _TIERS.get(traffic) if traffic else None
-    return Reply(
-        usage=read_usage(usage),
-        model=word(get("model_version")),
-        response_id=word(get("response_id")),
-        finish_reasons=_finish_reasons(get("candidates")),
-        service_tier=tier,
-        extra={semconv.SERVICE_TIER: tier} if tier else None,
-    )
+    extra = {semconv.SERVICE_TIER: tier} if tier else None
+    reasons = _finish_reasons(get("candidates"))
+    model, response_id = word(get("model_version")), word(get("response_id"))
+    return reply_of((read_usage(usage), model, response_id, reasons, tier, extra, True, ()))
 
 
 def read_content_stream(first: Any, last: Iterable[Any]) -> Reply:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from ai_usage import semconv
 from ai_usage._fields import field, getter, whole, wholes, word
-from ai_usage._invocation import Reply
-from ai_usage.tokens import NOT_REPORTED, TokenUsage
+from ai_usage._invocation import Reply, reply_of
+from ai_usage.tokens import NOT_REPORTED, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ai_usage._fields import Get
+    from ai_usage.tokens import TokenUsage
 
 
 def read_usage(usage: Any) -> TokenUsage:
@@ -21,7 +22,7 @@ def read_usage(usage: Any) -> TokenUsage:
         return NOT_REPORTED
     get = getter(usage)
     prompt = get("prompt_tokens")
-    if whole(prompt) is not None:
+    if type(prompt) is int or whole(prompt) is not None:
         output = get("completion_tokens")
         inputs, outputs = get("prompt_tokens_details"), get("completion_tokens_details")
     else:
@@ -42,7 +43,7 @@ def read_usage(usage: Any) -> TokenUsage:
         read("image_tokens"),
         written("image_tokens"),
     )
-    return NOT_REPORTED if counts[0] is None and counts[1] is None else TokenUsage(*counts)
+    return NOT_REPORTED if counts[0] is None and counts[1] is None else usage_of(counts)
 
 
 def read_chat(reply: Any) -> Reply:
@@ -54,7 +55,7 @@ def read_chat(reply: Any) -> Reply:
 def _read_chat(get: Get, usage: Any, reasons: tuple[str, ...], *, is_complete: bool) -> Reply:
     tier = word(get("service_tier"))
     extra = {semconv.OPENAI_RESPONSE_SERVICE_TIER: tier} if tier else None
-    return Reply(read_usage(usage), word(get("model")), word(get("id")), reasons, tier, extra, is_complete)
+    return reply_of((read_usage(usage), word(get("model")), word(get("id")), reasons, tier, extra, is_complete, ()))
 
 
 def read_chat_stream(first: Any, last: Sequence[Any]) -> Reply:
@@ -112,4 +113,9 @@ def read_tokens_only_stream(_first: Any, last: Iterable[Any]) -> Reply:
 def _finish_reasons(choices: Any) -> tuple[str, ...]:
     if not choices:
         return ()
-    return tuple([reason for choice in choices if (reason := word(field(choice, "finish_reason")))])
+    found: tuple[str, ...] = ()
+    for choice in choices:
+        reason = word(field(choice, "finish_reason"))
+        if reason:
+            found += (reason,)
+    return found

@@ -57,7 +57,7 @@ class Rates:
     for an unknown unit or a rate that is negative or not finite.
     """
 
-    __slots__ = ("_cached_discount", "_charges", "_exponent", "_input", "_output", "_rarer", "_request", "ref")
+    __slots__ = ("_cached_discount", "_charges", "_exponent", "_input", "_output", "_rarer", "_request", "one", "ref")
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class Rates:
         digits = max((-_exponent_of(rate) for rate in rates.values()), default=0)
         self._exponent = Decimal(-max(digits, 0) - 6)
         scale = 10 ** max(digits, 0)
+        self.one = scale * _PER
         integers = {name: int(rate * scale) for name, rate in rates.items()}
         self._input = integers.get("input")
         self._output = integers.get("output")
@@ -103,26 +104,31 @@ class Rates:
         ``None`` when the price cannot answer: a subset larger than the whole, or tokens of a kind it has no rate
         for.
         """
-        input_tokens, output_tokens, cache_read = usage[:3]
+        units = self.units(usage)
+        return None if units is None else Decimal(units).scaleb(self._exponent, _EXACT)
+
+    def units(self, usage: TokenUsage) -> int | None:
+        """Return the cost in a unit of the price's own, of which a dollar holds ``one``.
+
+        ``units / one`` is ``float(amount)``, without the way through a decimal number.
+        """
+        input_tokens, output_tokens, cache_read = usage[0], usage[1], usage[2]
         is_odd = cache_read and (self._input is None or not 0 < cache_read <= (input_tokens or 0))
-        if is_odd or any(map(usage.__getitem__, self._rarer)):
-            units = self._split(usage)
-            if units is None:
+        if is_odd or (self._rarer and any(map(usage.__getitem__, self._rarer))):
+            return self._split(usage)
+        # Nearly all calls: what ``_split`` would find, without taking the counts apart.
+        units = self._request
+        if input_tokens:
+            if self._input is None:
                 return None
-        else:
-            # Nearly all calls: what ``_split`` would find, without taking the counts apart.
-            units = self._request
-            if input_tokens:
-                if self._input is None:
-                    return None
-                units += input_tokens * self._input
-            if cache_read:
-                units += cache_read * self._cached_discount
-            if output_tokens:
-                if self._output is None:
-                    return None
-                units += output_tokens * self._output
-        return Decimal(units).scaleb(self._exponent, _EXACT)
+            units += input_tokens * self._input
+        if cache_read:
+            units += cache_read * self._cached_discount
+        if output_tokens:
+            if self._output is None:
+                return None
+            units += output_tokens * self._output
+        return units
 
     def lines(self, usage: TokenUsage) -> list[tuple[str, int, Decimal, Decimal]]:
         """Return the calculation as (unit, count, dollars per million, dollars), largest unit first.
