@@ -38,6 +38,7 @@ from ai_usage_exporter.receiver.limits import Admission, Limits
 from ai_usage_exporter.receiver.service import ExportService
 from ai_usage_exporter.storage import schema
 from ai_usage_exporter.storage.failure import WRITES_REFUSED
+from ai_usage_exporter.storage.fold import keep_folded
 from ai_usage_exporter.storage.keys import load_keys
 from ai_usage_exporter.storage.partitions import ensure_partitions, keep_partitions
 from ai_usage_exporter.storage.pool import (
@@ -169,6 +170,8 @@ class Server:
         if self._only is not Part.API:
             months = asyncio.create_task(keep_partitions(self._pools.ingest), name="partitions")
             self._stack.push_async_callback(_cancelled, months)
+            folding = asyncio.create_task(keep_folded(self._pools.ingest), name="sums")
+            self._stack.push_async_callback(_cancelled, folding)
             if settings.retention is not None:
                 expiring = asyncio.create_task(keep_retention(self._pools.ingest, settings.retention), name="retention")
                 self._stack.push_async_callback(_cancelled, expiring)

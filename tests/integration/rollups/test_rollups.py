@@ -14,6 +14,7 @@ import pytest
 
 from ai_usage.tokens import TokenUsage
 from ai_usage_exporter.storage import rollups
+from ai_usage_exporter.storage.fold import fold_slots
 from ai_usage_exporter.storage.insert import copy_rows
 from ai_usage_exporter.storage.row import to_row
 from ai_usage_exporter.storage.verify import (
@@ -126,6 +127,39 @@ async def test_of_concurrent_writers_on_the_same_keys_are_equal_to_the_rows_and_
 
     assert await differences(connection) == []
     assert await connection.fetchval("SELECT count(DISTINCT slot) FROM ai_usage_rollups") == 6
+
+
+async def test_of_several_slots_are_brought_together_while_others_write(
+    connection: Connection, database_url: str
+) -> None:
+    others = [await asyncpg.connect(database_url) for _ in range(4)]
+    everybody = asyncio.Barrier(len(others))
+
+    async def write_and_meet(other: Connection, seed: int) -> None:
+        async with other.transaction():
+            await write(other, some_calls(60, seed))
+            await everybody.wait()
+
+    try:
+        for seed in range(len(others)):
+            await write(connection, some_calls(60, seed))  # the keys exist: only a new one is waited for
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(write_and_meet(other, seed) for seed, other in enumerate(others)))
+            assert await connection.fetchval("SELECT count(DISTINCT slot) FROM ai_usage_rollups") == len(others)
+            moved, *_ = await asyncio.gather(
+                fold_slots(connection),
+                fold_slots(others[0]),
+                *(write(other, some_calls(60, 10 + seed)) for seed, other in enumerate(others[1:])),
+            )
+    finally:
+        for other in others:
+            await other.close()
+    assert moved > 0
+    await fold_slots(connection)
+
+    assert await connection.fetchval("SELECT max(slot) FROM ai_usage_rollups") == 0
+    assert await differences(connection) == []
+    assert await fold_slots(connection) == 0
 
 
 async def test_of_more_writers_than_slots_are_equal_to_the_rows(connection: Connection, database_url: str) -> None:
