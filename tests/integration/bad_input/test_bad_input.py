@@ -56,7 +56,7 @@ async def export(service: ExportService, *spans: dict[str, Any]) -> ExportOutcom
     scope = {"scope": {"name": "ai_usage.openai"}, "spans": list(spans)}
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "clinic"}}]}
     body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}).encode()
-    return await service.export(otlp_json.decode(body), transport="http")
+    return await service.export(lambda: otlp_json.decode(body), transport="http")
 
 
 async def export_among_good(service: ExportService, bad: dict[str, Any]) -> ExportOutcome:
@@ -169,7 +169,7 @@ async def test_bytes_that_are_no_text_cost_nothing_but_themselves(
     for span in request.resource_spans[0].scope_spans[0].spans:
         span.trace_id, span.span_id = span.trace_id[-16:], span.span_id[-8:]
     body = request.SerializeToString().replace(where.encode(), where[:-1].encode() + b"\xff")
-    outcome = await service.export(protobuf.decode(body), transport="http")
+    outcome = await service.export(lambda: protobuf.decode(body), transport="http")
     assert (outcome.rejected, outcome.message) == (0, "")
     assert await count(connection, "ai_usage_logs") == 512
     row = await connection.fetchrow("SELECT * FROM ai_usage_logs WHERE user_ref IS NOT NULL")
@@ -258,7 +258,7 @@ async def test_an_event_sent_as_a_log_is_a_row_and_once_more_nothing(service: Ex
     scope = {"scope": {"name": "com.anthropic.claude_code.events"}, "logRecords": [record, {**record, "body": {}}]}
     body = json.dumps({"resourceLogs": [{"resource": resource, "scopeLogs": [scope]}]}).encode()
     for _ in range(2):
-        outcome = await service.export(logs.decode_json(body), transport="http")
+        outcome = await service.export(lambda: logs.decode_json(body), transport="http")
         assert outcome.message == ""
     row = await connection.fetchrow("SELECT input_tokens, cache_read_tokens, duration_ms, cost_usd FROM ai_usage_logs")
     assert await count(connection, "ai_usage_logs") == 1

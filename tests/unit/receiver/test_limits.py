@@ -46,7 +46,7 @@ async def test_a_span_with_too_many_attributes_is_kept_in_quarantine_and_said() 
 
     service = ExportService(submit, normalize=normalize, price=Pricing().price)
     request = protobuf.decode(encoded(*((f"k{n}", "v") for n in range(17))), Limits(max_attributes=16))
-    outcome = await service.export(request, transport="grpc")
+    outcome = await service.export(lambda: request, transport="grpc")
     assert [parked.reason for parked in parked_spans] == ["too_many_attributes"]
     assert outcome.rejected == 0
     assert "17 attributes" in outcome.message

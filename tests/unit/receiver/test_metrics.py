@@ -39,7 +39,7 @@ async def test_no_name_a_sender_chooses_makes_a_series() -> None:
     async def send(first: int, last: int) -> None:
         scope = ScopeSpans(spans=[call(number) for number in range(first, last)])
         body = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[scope])]).SerializeToString()
-        await service.export(protobuf.decode(body), transport="grpc")
+        await service.export(lambda: protobuf.decode(body), transport="grpc")
 
     await send(1, 2)
     series = metrics.page().count(b"\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import grpc
@@ -140,11 +141,12 @@ def _export_with(  # type: ignore[no-untyped-def]
                 ticket.hold(len(body))
                 await _end(messages)
                 try:
-                    decoded = decode(body, limits)
+                    outcome = await service.export(
+                        partial(decode, body, limits), transport="grpc", size_bytes=len(body), sender=sender
+                    )
                 except MalformedError as error:
                     await service.keep_malformed(body, error, sender)
                     raise
-                outcome = await service.export(decoded, transport="grpc", size_bytes=len(body), sender=sender)
         except (PermanentError, RetryableError) as error:
             await _abort(context, error)
         except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import grpc
@@ -116,11 +117,13 @@ def create_http_app(
             received, is_gzip = await _read_body(request, limits, ticket)
             try:
                 body = await _gunzip(received, limits, ticket) if is_gzip else received
-                decoded = decode(body, limits)
+                outcome = await service.export(
+                    partial(decode, body, limits), transport="http", size_bytes=len(body), sender=sender
+                )
             except MalformedError as error:
                 await service.keep_malformed(received, error, sender)
                 raise
-            return to_reply(await service.export(decoded, transport="http", size_bytes=len(body), sender=sender))
+            return to_reply(outcome)
 
     return app
 
