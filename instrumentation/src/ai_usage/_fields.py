@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 _NOTHING: Final[dict[str, Any]] = {}
 _MOST: Final = (1 << 63) - 1
-_LEAST: Final = -_MOST
 
 
 def field(holder: Any, name: str) -> Any:
@@ -44,7 +43,7 @@ def _attribute_getter(holder: Any) -> Get:
 
 def whole(value: Any) -> int | None:
     """Return a reported count, ``None`` for anything that is no whole number of 64 bits."""
-    if value is None or (type(value) is int and _LEAST <= value <= _MOST):
+    if value is None or (type(value) is int and not value >> 63):
         return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -54,7 +53,7 @@ def whole(value: Any) -> int | None:
 def wholes(*values: Any) -> tuple[int | None, ...]:
     """Return ``whole`` of each value."""
     for value in values:
-        if value is not None and (type(value) is not int or not _LEAST <= value <= _MOST):
+        if value is not None and (type(value) is not int or value >> 63):
             return tuple(map(whole, values))
     return values
 
@@ -67,3 +66,11 @@ def word(value: Any) -> str | None:
         return None
     value = getattr(value, "value", value)
     return valid(value) if isinstance(value, str) and value else None
+
+
+def words(*values: Any) -> tuple[str | None, ...]:
+    """Return ``word`` of each value."""
+    for value in values:
+        if value is not None and (type(value) is not str or not 0 < len(value) <= LONGEST or not value.isprintable()):
+            return tuple(map(word, values))
+    return values

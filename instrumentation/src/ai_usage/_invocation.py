@@ -142,12 +142,12 @@ class Invocation:
         """Make the call current while SDK code runs; give the result to ``deactivate`` in the same task."""
         try:
             current = current_context()
-            inside: dict[str, object] = {ACTIVE: self, _OFFICIAL_INFERENCE_KEY: self}
+            inside: dict[str, object] = {**current, ACTIVE: self, _OFFICIAL_INFERENCE_KEY: self}
             if self._span is not None:
                 inside[_SPAN_KEY] = self._span
             if _BAGGAGE_KEY in current:
                 inside[_BAGGAGE_KEY] = _baggage.without_ours(current[_BAGGAGE_KEY])
-            return attach(Context(current, **inside))
+            return attach(Context(inside))
         except Exception:
             _guard.caught("making a call current")
             return None
@@ -217,7 +217,31 @@ class Invocation:
         try:
             if status is not None:
                 span.set_status(status)
-            self._write(span, reply, error)
+            usage = reply.usage
+            end: dict[str, AttributeValue] = {
+                name: count
+                for name, count in zip(_USAGE_ATTRIBUTES, usage)  # noqa: B905 - a keyword costs more than the rest of it
+                if count is not None
+            }
+            if reply.model:
+                end[semconv.RESPONSE_MODEL] = reply.model
+            if reply.response_id:
+                end[semconv.RESPONSE_ID] = reply.response_id
+            if reply.finish_reasons:
+                end[semconv.RESPONSE_FINISH_REASONS] = reply.finish_reasons
+            if self.first_chunk_s is not None:
+                end[semconv.TIME_TO_FIRST_CHUNK] = self.first_chunk_s
+            if error is not None:
+                end[semconv.ERROR_TYPE] = error
+            if not reply.is_complete:
+                end[semconv.USAGE_PARTIAL] = True
+            add_cost(end, self._provider, reply.model or self._model, usage, reply.service_tier)
+            if reply.extra:
+                if semconv.COST_SOURCE in reply.extra:
+                    end.pop(semconv.COST_STATUS, None)  # it belongs to the cost computed here
+                end.update(reply.extra)
+            _clean.set_attributes(span, end)
+            self._telemetry.measure(self._attributes, self._start, usage, reply.model, error)
         finally:
             span.end()
         for other in reply.beside:
@@ -230,33 +254,6 @@ class Invocation:
         Invocation(self._telemetry, self._operation, self._provider, other.model, attributes, within=within).finish(
             other
         )
-
-    def _write(self, span: Span, reply: Reply, error: str | None) -> None:
-        usage = reply.usage
-        end: dict[str, AttributeValue] = {
-            name: count
-            for name, count in zip(_USAGE_ATTRIBUTES, usage)  # noqa: B905 - a keyword costs more than the rest of it
-            if count is not None
-        }
-        if reply.model:
-            end[semconv.RESPONSE_MODEL] = reply.model
-        if reply.response_id:
-            end[semconv.RESPONSE_ID] = reply.response_id
-        if reply.finish_reasons:
-            end[semconv.RESPONSE_FINISH_REASONS] = reply.finish_reasons
-        if self.first_chunk_s is not None:
-            end[semconv.TIME_TO_FIRST_CHUNK] = self.first_chunk_s
-        if error is not None:
-            end[semconv.ERROR_TYPE] = error
-        if not reply.is_complete:
-            end[semconv.USAGE_PARTIAL] = True
-        add_cost(end, self._provider, reply.model or self._model, usage, reply.service_tier)
-        if reply.extra:
-            if semconv.COST_SOURCE in reply.extra:
-                end.pop(semconv.COST_STATUS, None)  # it belongs to the cost computed here
-            end.update(reply.extra)
-        _clean.set_attributes(span, end)
-        self._telemetry.measure(self._attributes, self._start, usage, reply.model, error)
 
 
 def add_cost(

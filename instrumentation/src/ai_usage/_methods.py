@@ -11,16 +11,15 @@ if TYPE_CHECKING:
 
 def wrap_method(owner: Any, name: str, wrapper: Callable[..., Any]) -> Callable[[], None]:
     """Set a method on one object and return what takes it off again, so that no reference cycle stays."""
-    own = vars(owner)
-    before = own.get(name)
-    own[name] = wrapper
-    return functools.partial(_unwrap, own, name, wrapper, before)
+    original = getattr(owner, name)
+    setattr(owner, name, wrapper)
+    return functools.partial(unwrap, owner, name, wrapper, original)
 
 
-def _unwrap(own: dict[str, Any], name: str, wrapper: Callable[..., Any], before: Callable[..., Any] | None) -> None:
-    if own.get(name) is not wrapper:
+def unwrap(owner: Any, name: str, wrapper: Callable[..., Any], original: Callable[..., Any]) -> None:
+    """Take a wrapper off again."""
+    if getattr(owner, name) is not wrapper:
         return  # wrapped once more by somebody else
-    if before is None:
-        del own[name]  # its class has it
-    else:
-        own[name] = before
+    delattr(owner, name)
+    if getattr(owner, name, None) != original:  # it was the object's own, not its class's
+        setattr(owner, name, original)

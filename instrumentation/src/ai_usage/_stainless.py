@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ai_usage import _content, _foreign, _guard, semconv
-from ai_usage._fields import getter
 from ai_usage._invocation import Invocation, is_suppressed
 from ai_usage._raw_body import RawBodyWatch
 from ai_usage._stream import StreamWatch
@@ -267,13 +266,14 @@ class BaseClientHook:
                 endpoint = endpoint._replace(
                     read=_content.reading(endpoint.read), read_stream=content.reading(endpoint.read_stream)
                 )
-            get = getter(result)
-            raw = get("http_response")
+            # A model is the whole answer; asking it for what it does not have is slow.
+            is_whole = hasattr(type(result), "__pydantic_fields__")
+            raw = None if is_whole else getattr(result, "http_response", None)
             if raw is not None:
                 hide = injection.hide if injection is not None else None
                 RawBodyWatch(invocation, endpoint.read, endpoint.read_stream, content, hide).watch(raw)
                 return
-            iterator = get("_iterator")
+            iterator = None if is_whole else getattr(result, "_iterator", None)
             if iterator is None:
                 invocation.finish(endpoint.read(result))
                 return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ai_usage import _guard
 from ai_usage._invocation import Reply
-from ai_usage._methods import wrap_method
+from ai_usage._methods import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,7 +31,18 @@ _watching: Final[set[StreamWatch]] = set()
 class StreamWatch:
     """Collect what a stream says about its call and end the call once."""
 
-    __slots__ = ("_close", "_first", "_invocation", "_is_reading", "_read", "_stream", "_tail", "_unwrap")
+    __slots__ = (
+        "_close",
+        "_close_name",
+        "_closer",
+        "_first",
+        "_invocation",
+        "_is_reading",
+        "_read",
+        "_response",
+        "_stream",
+        "_tail",
+    )
 
     def __init__(self, invocation: Invocation, read: Callable[[Any, deque[Any]], Reply]) -> None:
         """``read`` turns the first chunk and the last few into a reply; both may be missing."""
@@ -41,8 +52,10 @@ class StreamWatch:
         self._tail: deque[Any] = deque(maxlen=_KEPT)
         self._is_reading = False
         self._stream: weakref.ref[object] | None = None
+        self._response: Any = None
         self._close: Any = None
-        self._unwrap: Callable[[], None] | None = None
+        self._close_name = "close"
+        self._closer: Any = None
 
     def iterate(self, inner: Iterator[Any], hide: Callable[[Any], bool] | None = None) -> Iterator[Any]:
         """Yield what ``inner`` yields, except chunks to ``hide``."""
@@ -97,10 +110,12 @@ class StreamWatch:
     def watch_close(self, stream: object, response: Any, *, is_async: bool) -> None:
         """End the call when the response is closed, or when the stream is dropped without that."""
         self.watch_drop(stream)
-        name = "aclose" if is_async else "close"
-        self._close = getattr(response, name, None)
+        self._close_name = "aclose" if is_async else "close"
+        self._close = getattr(response, self._close_name, None)
         if self._close is not None:
-            self._unwrap = wrap_method(response, name, self._closing_async if is_async else self._closing)
+            self._closer = self._closing_async if is_async else self._closing
+            setattr(response, self._close_name, self._closer)
+            self._response = response
 
     def watch_drop(self, stream: object) -> None:
         """End the call when the stream is dropped unread."""
@@ -111,25 +126,20 @@ class StreamWatch:
         if not sys.is_finalizing():  # exporters are shut down then
             self.end()
 
+    # The SDK closes the response itself at the end and on errors: the iteration under way knows which it is.
     def _closing(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return self._close(*args, **kwargs)
         finally:
-            self._closed()
+            if not self._is_reading:
+                self.end()
 
     async def _closing_async(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return await self._close(*args, **kwargs)
         finally:
-            self._closed()
-
-    def _closed(self) -> None:
-        try:
-            # The SDK closes the response itself at the end and on errors: the iteration under way knows which it is.
             if not self._is_reading:
                 self.end()
-        except Exception:
-            _guard.caught("closing a stream")
 
     def _take_first(self, chunk: Any) -> None:
         try:
@@ -145,9 +155,10 @@ class StreamWatch:
             _watching.discard(self)
             if not self._invocation.is_done:
                 self._invocation.finish(self._known())
-            unwrap, self._unwrap = self._unwrap, None
-            if unwrap is not None:
-                unwrap()
+            response, self._response = self._response, None
+            if response is not None:
+                unwrap(response, self._close_name, self._closer, self._close)
+                self._closer = None  # holds this object
         except Exception:
             _guard.caught("ending a stream")
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ai_usage import semconv
-from ai_usage._fields import field, getter, whole, wholes, word
+from ai_usage._fields import field, getter, whole, wholes, word, words
 from ai_usage._invocation import Reply, reply_of
 from ai_usage.tokens import NOT_REPORTED, TokenUsage, usage_of
 
@@ -54,11 +54,10 @@ def read_content(reply: Any) -> Reply:
     """Read a ``GenerateContentResponse``."""
     get = _getter(reply)
     usage = get("usage_metadata")
-    traffic = word(_getter(usage)("traffic_type"))
+    model, response_id, traffic = words(get("model_version"), get("response_id"), _getter(usage)("traffic_type"))
     tier = _TIERS.get(traffic) if traffic else None
     extra = {semconv.SERVICE_TIER: tier} if tier else None
     reasons = _finish_reasons(get("candidates"))
-    model, response_id = word(get("model_version")), word(get("response_id"))
     return reply_of((read_usage(usage), model, response_id, reasons, tier, extra, True, ()))
 
 

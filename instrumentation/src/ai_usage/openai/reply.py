@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ai_usage import semconv
-from ai_usage._fields import field, getter, whole, wholes, word
+from ai_usage._fields import field, getter, whole, wholes, word, words
 from ai_usage._invocation import Reply, reply_of
 from ai_usage.tokens import NOT_REPORTED, usage_of
 
@@ -53,9 +53,9 @@ def read_chat(reply: Any) -> Reply:
 
 
 def _read_chat(get: Get, usage: Any, reasons: tuple[str, ...], *, is_complete: bool) -> Reply:
-    tier = word(get("service_tier"))
+    model, response_id, tier = words(get("model"), get("id"), get("service_tier"))
     extra = {semconv.OPENAI_RESPONSE_SERVICE_TIER: tier} if tier else None
-    return reply_of((read_usage(usage), word(get("model")), word(get("id")), reasons, tier, extra, is_complete, ()))
+    return reply_of((read_usage(usage), model, response_id, reasons, tier, extra, is_complete, ()))
 
 
 def read_chat_stream(first: Any, last: Sequence[Any]) -> Reply:
@@ -65,7 +65,9 @@ def read_chat_stream(first: Any, last: Sequence[Any]) -> Reply:
     for chunk in reversed(last):
         get = getter(chunk)
         usage = usage or get("usage")
-        reasons = reasons or _finish_reasons(get("choices"))
+        choices = get("choices")
+        if choices and not reasons:
+            reasons = _finish_reasons(choices)
         if usage and reasons:
             break
     return _read_chat(getter(first), usage, reasons, is_complete=bool(reasons or usage))

@@ -55,7 +55,14 @@ def cost_of(
     """
     if usage[0] is None and usage[1] is None:
         return _UNMETERED
-    tiered = _tiered(provider, model, service_tier, at)
+    if at is None:
+        day = int(time()) // _SECONDS_A_DAY + _EPOCH_ORDINAL
+    else:
+        day = (at if at.tzinfo is UTC else at.astimezone(UTC)).toordinal()
+    try:
+        tiered = _memo[provider, model, service_tier, day]
+    except KeyError:
+        tiered = _find(provider, model, service_tier, day, at)
     if tiered is None:
         amount = _FLAT.amount(_plain(usage))
         return Cost(amount, CostStatus.ESTIMATED, _FLAT.ref)
@@ -70,24 +77,17 @@ def nearest_cost_of(
     """Return what ``cost_of`` a call made now has as amount, as a float, and as status."""
     if usage[0] is None and usage[1] is None:
         return None, CostStatus.UNMETERED
-    tiered = _tiered(provider, model, service_tier, None)
+    day = int(time()) // _SECONDS_A_DAY + _EPOCH_ORDINAL
+    try:
+        tiered = _memo[provider, model, service_tier, day]
+    except KeyError:
+        tiered = _find(provider, model, service_tier, day, None)
     if tiered is None:
         rates, usage, status = _FLAT, _plain(usage), CostStatus.ESTIMATED
     else:
         rates, status = tiered.of(usage), _PRICED
     units = rates.units(usage)
     return (None, CostStatus.UNPRICED) if units is None else (units / rates.one, status)
-
-
-def _tiered(provider: str, model: str, service_tier: str | None, at: datetime | None) -> TieredRates | None:
-    if at is None:
-        day = int(time()) // _SECONDS_A_DAY + _EPOCH_ORDINAL
-    else:
-        day = (at if at.tzinfo is UTC else at.astimezone(UTC)).toordinal()
-    try:
-        return _memo[provider, model, service_tier, day]
-    except KeyError:
-        return _find(provider, model, service_tier, day, at)
 
 
 def calculate_cost(provider: str, model: str, input_tokens: int, output_tokens: int) -> Decimal:
