@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ai_usage import semconv
@@ -13,8 +12,9 @@ from ai_usage_exporter.errors import UnstorableError
 from ai_usage_exporter.normalize.arbiter import settle_totals
 from ai_usage_exporter.normalize.failures import error_class
 from ai_usage_exporter.normalize.identity import row_id
-from ai_usage_exporter.normalize.keys import FACTS, KEYS_OF, METADATA_PREFIXES, PLACE_OF, TEXTS, Fact
+from ai_usage_exporter.normalize.keys import KEYS_OF, Fact
 from ai_usage_exporter.normalize.providers import canonical_provider
+from ai_usage_exporter.normalize.shape import read_facts
 from ai_usage_exporter.normalize.values import dollars, text, whole
 from ai_usage_exporter.record import UsageRecord
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
-    from ai_usage_exporter.record import Attributes, AttributeValue, Span
+    from ai_usage_exporter.normalize.shape import Shape
+    from ai_usage_exporter.record import Attributes, Span
 
 AGENT_TOTAL: Final = "agent_total"
 """Flag of a record that sums up calls of an agent: the row only when none of them is known."""
@@ -46,12 +47,10 @@ LATEST_NS: Final = 4_102_444_800 * 1_000_000_000
 """2100-01-01."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS_ERROR: Final = 2
-_PLACE: Final = PLACE_OF.get
-_RANK_OF_LABEL: Final = itemgetter(0)
 _COUNTS: Final = slice(Fact.INPUT, Fact.COST)
 # As ``_make`` does it, without a call of Python's.
 _to_usage_record: Final[Callable[[tuple[Any, ...]], UsageRecord]] = partial(tuple.__new__, UsageRecord)
-_to_token_usage: Final[Callable[[list[Any]], TokenUsage]] = partial(tuple.__new__, TokenUsage)
+_to_token_usage: Final[Callable[[tuple[Any, ...]], TokenUsage]] = partial(tuple.__new__, TokenUsage)
 
 
 class Reading(NamedTuple):
@@ -88,20 +87,7 @@ def to_record(span: Span, reading: Reading) -> UsageRecord:
     start_ns = span.start_ns
     if not EARLIEST_NS <= start_ns < LATEST_NS:
         raise UnstorableError("time_out_of_range", f"start = {start_ns} ns: not between 2015 and 2100")
-    found: list[Any] = [None] * FACTS
-    ranks = [99] * FACTS
-    labels: list[tuple[int, str, AttributeValue]] = []
-    for key, value in reading.attributes.items():
-        place = _PLACE(key)
-        if place is not None:
-            fact, rank = place
-            if rank < ranks[fact] and value is not None and value != "":
-                if type(value) is not str and fact in TEXTS and (value := text(value)) is None:
-                    continue  # a structure says nothing, and hides nothing
-                found[fact] = value
-                ranks[fact] = rank
-        elif key.startswith(METADATA_PREFIXES):
-            labels += [(-n, key[len(p) :], value) for n, p in enumerate(METADATA_PREFIXES) if key.startswith(p)]
+    shape, found, values = read_facts(reading.attributes)
     # In the order of Fact: unpacked at once, because thirty look-ups would be a tenth of the whole.
     (
         _, named, request_model, response_model, response_id, *_, cost, _, _, user, user_email, session_id,
@@ -109,7 +95,7 @@ def to_record(span: Span, reading: Reading) -> UsageRecord:
     ) = found  # fmt: skip
     model = response_model or request_model
     provider = canonical_provider(named or reading.provider, address, model)
-    usage, flags = _usage(found, reading, provider)
+    usage, flags = _usage(shape, found, reading, provider)
     error = reading.error or error
     message = None
     if error is not None or span.status_code == _STATUS_ERROR:
@@ -133,7 +119,7 @@ def to_record(span: Span, reading: Reading) -> UsageRecord:
             model or "unknown",
             request_model,
             usage,
-            None if cost is None else _reported_cost(found, ranks, reading.attributes),
+            None if cost is None else _reported_cost(shape, found, reading.attributes),
             error is None,
             error,
             message,
@@ -145,19 +131,16 @@ def to_record(span: Span, reading: Reading) -> UsageRecord:
             cache_hit is not None and cache_hit in (True, "true", "True"),
             reading.emitter,
             tuple(sorted({*flags, *reading.flags})) if flags or reading.flags else (),
-            # Of two labels with one name the one whose prefix comes first.
-            {name: value for _, name, value in sorted(labels, key=_RANK_OF_LABEL)} if labels else None,
+            {name: values[position] for name, position in shape.labels} if shape.labels else None,
             reading.scope or span.scope_name or reading.emitter,
         )
     )
 
 
-def _usage(found: list[Any], reading: Reading, provider: str) -> tuple[TokenUsage, tuple[str, ...]]:
+def _usage(shape: Shape, found: tuple[Any, ...], reading: Reading, provider: str) -> tuple[TokenUsage, tuple[str, ...]]:
     counts = found[_COUNTS]
-    if not _COUNT_TYPES.issuperset(map(type, counts)):
-        for place, value in enumerate(counts):
-            if value is not None and type(value) is not int:
-                counts[place] = whole(value, KEYS_OF[Fact.INPUT + place][0])
+    if not shape.has_whole_counts:
+        counts = tuple([whole(value, KEYS_OF[Fact.INPUT + place][0]) for place, value in enumerate(counts)])
     input_tokens, output_tokens, total, cache_read, cache_write, _, reasoning = counts[:_TOTALLED]
     flags: tuple[str, ...] = ()
     if (
@@ -166,7 +149,7 @@ def _usage(found: list[Any], reading: Reading, provider: str) -> tuple[TokenUsag
         or reasoning
         or (cache_read and (reading.cache_apart or cache_read > (input_tokens or 0)))
     ):
-        counts[0], counts[1], flags = settle_totals(
+        input_tokens, output_tokens, flags = settle_totals(
             input_tokens,
             output_tokens,
             (cache_read or 0) + (cache_write or 0),
@@ -176,20 +159,18 @@ def _usage(found: list[Any], reading: Reading, provider: str) -> tuple[TokenUsag
             reasoning_apart=reading.reasoning_apart,
             output_may_lack=reading.output_may_lack or provider in _THINKS_APART,
         )
-    del counts[_TOTAL]
-    return _to_token_usage(counts), flags
+    return _to_token_usage((input_tokens, output_tokens, *counts[_PARTS])), flags
 
 
-_COUNT_TYPES: Final = frozenset({int, type(None)})
-_TOTAL: Final = Fact.TOTAL - Fact.INPUT
+_PARTS: Final = slice(Fact.CACHE_READ - Fact.INPUT, None)
 _TOTALLED: Final = Fact.INPUT_AUDIO - Fact.INPUT
 _THINKS_APART: Final = frozenset({"gcp.gemini", "gcp.vertex_ai"})
 
 
-def _reported_cost(found: list[Any], ranks: list[int], attributes: Attributes) -> Decimal | None:
+def _reported_cost(shape: Shape, found: tuple[Any, ...], attributes: Attributes) -> Decimal | None:
     """Return a cost in US dollars that came with the span; one that our own side computed is computed here again."""
     value = found[Fact.COST]
-    if ranks[Fact.COST] == 0:
+    if shape.has_own_cost:
         if found[Fact.COST_CURRENCY] not in (None, "USD"):
             return None
         if found[Fact.COST_SOURCE] == "local":
