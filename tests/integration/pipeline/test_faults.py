@@ -124,7 +124,7 @@ async def test_deadlock_is_tried_again_without_the_sender_noticing(
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     await sender.send(1)
     first, *_, last = await connection.fetch(f"SELECT {key} FROM ai_usage_rollups ORDER BY {key}")
-    async with pools.query.acquire() as other, other.transaction():
+    async with pools.ingest.acquire() as other, other.transaction():
         await other.execute("SET LOCAL deadlock_timeout = '60s'")  # the batch notices, not we
         await other.execute(lock, *last)
         sending = asyncio.create_task(sender.send(1))
