@@ -268,12 +268,12 @@ class BaseClientHook:
                 )
             # A model is the whole answer; asking it for what it does not have is slow.
             is_whole = hasattr(type(result), "__pydantic_fields__")
-            raw = None if is_whole else getattr(result, "http_response", None)
+            iterator = None if is_whole else getattr(result, "_iterator", None)
+            raw = None if is_whole or iterator is not None else getattr(result, "http_response", None)
             if raw is not None:
                 hide = injection.hide if injection is not None else None
                 RawBodyWatch(invocation, endpoint.read, endpoint.read_stream, content, hide).watch(raw)
                 return
-            iterator = None if is_whole else getattr(result, "_iterator", None)
             if iterator is None:
                 invocation.finish(endpoint.read(result))
                 return

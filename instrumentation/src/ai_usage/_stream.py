@@ -38,6 +38,7 @@ class StreamWatch:
         "_first",
         "_invocation",
         "_is_reading",
+        "_is_told",
         "_read",
         "_response",
         "_stream",
@@ -51,6 +52,7 @@ class StreamWatch:
         self._first: Any = None
         self._tail: deque[Any] = deque(maxlen=_KEPT)
         self._is_reading = False
+        self._is_told = False
         self._stream: weakref.ref[object] | None = None
         self._response: Any = None
         self._close: Any = None
@@ -153,7 +155,8 @@ class StreamWatch:
         try:
             self._stream = None
             _watching.discard(self)
-            if not self._invocation.is_done:
+            if not self._is_told:
+                self._is_told = True
                 self._invocation.finish(self._known())
             response, self._response = self._response, None
             if response is not None:
@@ -164,6 +167,7 @@ class StreamWatch:
 
     def fail(self, error: BaseException) -> None:
         """End the call as failed, keeping what is known by now."""
+        self._is_told = True
         try:
             self._invocation.fail(error, self._known())
         except Exception:
