@@ -171,8 +171,11 @@ class Invocation:
         self.finish(Reply(is_complete=False))
 
     def note_first_chunk(self) -> None:
-        """Take the time of a stream's first chunk."""
-        self.first_chunk_s = time.perf_counter() - self._start
+        """Take the time of a stream's first chunk; never raises."""
+        try:
+            self.first_chunk_s = time.perf_counter() - self._start
+        except Exception:
+            _guard.caught("timing a stream")
 
     def finish(self, reply: Reply) -> None:
         """End the span of a call that was answered."""
@@ -217,31 +220,30 @@ class Invocation:
         try:
             if status is not None:
                 span.set_status(status)
-            usage = reply.usage
-            end: dict[str, AttributeValue] = {
-                name: count
-                for name, count in zip(_USAGE_ATTRIBUTES, usage)  # noqa: B905 - a keyword costs more than the rest of it
-                if count is not None
-            }
-            if reply.model:
-                end[semconv.RESPONSE_MODEL] = reply.model
-            if reply.response_id:
-                end[semconv.RESPONSE_ID] = reply.response_id
-            if reply.finish_reasons:
-                end[semconv.RESPONSE_FINISH_REASONS] = reply.finish_reasons
+            usage, model, response_id, finish_reasons, service_tier, extra, is_complete, _ = reply
+            end: dict[str, AttributeValue] = {}
+            for name, count in zip(_USAGE_ATTRIBUTES, usage):  # noqa: B905 - a keyword costs more than the rest of it
+                if count is not None:
+                    end[name] = count  # noqa: PERF403 - a function less
+            if model:
+                end[semconv.RESPONSE_MODEL] = model
+            if response_id:
+                end[semconv.RESPONSE_ID] = response_id
+            if finish_reasons:
+                end[semconv.RESPONSE_FINISH_REASONS] = finish_reasons
             if self.first_chunk_s is not None:
                 end[semconv.TIME_TO_FIRST_CHUNK] = self.first_chunk_s
             if error is not None:
                 end[semconv.ERROR_TYPE] = error
-            if not reply.is_complete:
+            if not is_complete:
                 end[semconv.USAGE_PARTIAL] = True
-            add_cost(end, self._provider, reply.model or self._model, usage, reply.service_tier)
-            if reply.extra:
-                if semconv.COST_SOURCE in reply.extra:
+            add_cost(end, self._provider, model or self._model, usage, service_tier)
+            if extra:
+                if semconv.COST_SOURCE in extra:
                     end.pop(semconv.COST_STATUS, None)  # it belongs to the cost computed here
-                end.update(reply.extra)
+                end.update(extra)
             _clean.set_attributes(span, end)
-            self._telemetry.measure(self._attributes, self._start, usage, reply.model, error)
+            self._telemetry.measure(self._attributes, self._start, usage, model, error)
         finally:
             span.end()
         for other in reply.beside:

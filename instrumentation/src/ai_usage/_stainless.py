@@ -279,14 +279,13 @@ class BaseClientHook:
                 return
             stream = StreamWatch(invocation, endpoint.read_stream)
             hide = injection.hide if injection is not None else None
-            is_async = hasattr(iterator, "__anext__")
-            if is_async:
+            if hasattr(iterator, "__anext__"):
                 iterator = iterator if content is None else content.watch_async(iterator)
                 result._iterator = stream.iterate_async(iterator, hide)
             else:
                 iterator = iterator if content is None else content.watch(iterator)
                 result._iterator = stream.iterate(iterator, hide)
-            stream.watch_close(result, result.response, is_async=is_async)
+            stream.watch_close(result, result.response)
         except Exception:
             _guard.caught(f"reading a reply of {self.sdk}")
             invocation.abandon()

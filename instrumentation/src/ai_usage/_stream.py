@@ -1,8 +1,8 @@
 """Streams: watch what passes, change nothing, end the call exactly once.
 
-The SDK's own stream object stays what the caller gets. Its inner iterator is replaced by one of these, and the HTTP
-response tells when it is closed. Of the chunks only the first and the last few are kept: they hold everything that
-is said about usage.
+The SDK's own stream object stays what the caller gets. Its inner iterator is replaced by one of these, and the bytes
+of the HTTP response tell when they are closed. Of the chunks only the first and the last few are kept: they hold
+everything that is said about usage.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ai_usage import _guard
 from ai_usage._invocation import Reply
-from ai_usage._methods import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,19 +30,7 @@ _watching: Final[set[StreamWatch]] = set()
 class StreamWatch:
     """Collect what a stream says about its call and end the call once."""
 
-    __slots__ = (
-        "_close",
-        "_close_name",
-        "_closer",
-        "_first",
-        "_invocation",
-        "_is_reading",
-        "_is_told",
-        "_read",
-        "_response",
-        "_stream",
-        "_tail",
-    )
+    __slots__ = ("_bytes", "_first", "_invocation", "_is_told", "_passing", "_read", "_stream", "_tail")
 
     def __init__(self, invocation: Invocation, read: Callable[[Any, deque[Any]], Reply]) -> None:
         """``read`` turns the first chunk and the last few into a reply; both may be missing."""
@@ -51,73 +38,69 @@ class StreamWatch:
         self._read = read
         self._first: Any = None
         self._tail: deque[Any] = deque(maxlen=_KEPT)
-        self._is_reading = False
         self._is_told = False
+        self._passing: weakref.ref[Any] | None = None
         self._stream: weakref.ref[object] | None = None
-        self._response: Any = None
-        self._close: Any = None
-        self._close_name = "close"
-        self._closer: Any = None
+        self._bytes: _WatchedBytes | None = None
 
     def iterate(self, inner: Iterator[Any], hide: Callable[[Any], bool] | None = None) -> Iterator[Any]:
         """Yield what ``inner`` yields, except chunks to ``hide``."""
+        passing = self._pass(inner, hide)
+        self._passing = weakref.ref(passing)
+        return passing
+
+    def iterate_async(self, inner: AsyncIterator[Any], hide: Callable[[Any], bool] | None = None) -> AsyncIterator[Any]:
+        """Yield what ``inner`` yields, except chunks to ``hide``."""
+        passing = self._pass_async(inner, hide)
+        self._passing = weakref.ref(passing)
+        return passing
+
+    def _pass(self, inner: Iterator[Any], hide: Callable[[Any], bool] | None) -> Iterator[Any]:
         keep, is_first = self._tail.append, True
         try:
-            self._is_reading = True
             for chunk in inner:
                 if is_first:
                     is_first = False
-                    self._take_first(chunk)
+                    self._first = chunk
+                    self._invocation.note_first_chunk()
                 keep(chunk)
-                if hide is not None and hide(chunk):
-                    continue
-                self._is_reading = False
-                yield chunk
-                self._is_reading = True
+                if hide is None or not hide(chunk):
+                    yield chunk
         except GeneratorExit:
             raise
         except BaseException as error:
             self.fail(error)
             raise
         finally:
-            self._is_reading = False
             self.end()
 
-    async def iterate_async(
-        self, inner: AsyncIterator[Any], hide: Callable[[Any], bool] | None = None
-    ) -> AsyncIterator[Any]:
-        """Yield what ``inner`` yields, except chunks to ``hide``."""
+    async def _pass_async(self, inner: AsyncIterator[Any], hide: Callable[[Any], bool] | None) -> AsyncIterator[Any]:
         keep, is_first = self._tail.append, True
         try:
-            self._is_reading = True
             async for chunk in inner:
                 if is_first:
                     is_first = False
-                    self._take_first(chunk)
+                    self._first = chunk
+                    self._invocation.note_first_chunk()
                 keep(chunk)
-                if hide is not None and hide(chunk):
-                    continue
-                self._is_reading = False
-                yield chunk
-                self._is_reading = True
+                if hide is None or not hide(chunk):
+                    yield chunk
         except GeneratorExit:
             raise
         except BaseException as error:
             self.fail(error)
             raise
         finally:
-            self._is_reading = False
             self.end()
 
-    def watch_close(self, stream: object, response: Any, *, is_async: bool) -> None:
-        """End the call when the response is closed, or when the stream is dropped without that."""
+    def watch_close(self, stream: object, response: Any) -> None:
+        """End the call when the HTTP response is closed, or when the stream is dropped without that."""
         self.watch_drop(stream)
-        self._close_name = "aclose" if is_async else "close"
-        self._close = getattr(response, self._close_name, None)
-        if self._close is not None:
-            self._closer = self._closing_async if is_async else self._closing
-            setattr(response, self._close_name, self._closer)
-            self._response = response
+        holder: Any = getattr(response, "stream", None)
+        read = getattr(holder, "_stream", None)
+        if read is not None:
+            # Not a method of the response: one that its class does not know slows all that is done with responses.
+            self._bytes = holder._stream = _WatchedBytes(holder, read, self)
 
     def watch_drop(self, stream: object) -> None:
         """End the call when the stream is dropped unread."""
@@ -128,27 +111,14 @@ class StreamWatch:
         if not sys.is_finalizing():  # exporters are shut down then
             self.end()
 
-    # The SDK closes the response itself at the end and on errors: the iteration under way knows which it is.
-    def _closing(self, *args: Any, **kwargs: Any) -> Any:
+    def was_closed(self) -> None:
+        """End the call, unless a chunk is being read: SDKs close responses themselves, at the end and on errors."""
         try:
-            return self._close(*args, **kwargs)
-        finally:
-            if not self._is_reading:
+            passing = None if self._passing is None else self._passing()
+            if not getattr(passing, "gi_running", False) and not getattr(passing, "ag_running", False):
                 self.end()
-
-    async def _closing_async(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await self._close(*args, **kwargs)
-        finally:
-            if not self._is_reading:
-                self.end()
-
-    def _take_first(self, chunk: Any) -> None:
-        try:
-            self._first = chunk
-            self._invocation.note_first_chunk()
         except Exception:
-            _guard.caught("timing a stream")
+            _guard.caught("noticing that a stream was closed")
 
     def end(self) -> None:
         """End the call with what is known by now."""
@@ -158,10 +128,9 @@ class StreamWatch:
             if not self._is_told:
                 self._is_told = True
                 self._invocation.finish(self._known())
-            response, self._response = self._response, None
-            if response is not None:
-                unwrap(response, self._close_name, self._closer, self._close)
-                self._closer = None  # holds this object
+            if self._bytes is not None:
+                self._bytes.leave()
+                self._bytes = None
         except Exception:
             _guard.caught("ending a stream")
 
@@ -179,3 +148,37 @@ class StreamWatch:
         except Exception:
             _guard.caught("reading a stream")
             return Reply(is_complete=False)
+
+
+class _WatchedBytes:
+    """Stand in for what a response's bytes are read from, and tell a watch when that is closed."""
+
+    __slots__ = ("_holder", "_read", "_watch")
+
+    def __init__(self, holder: Any, read: Any, watch: StreamWatch) -> None:
+        self._holder = holder
+        self._read = read
+        self._watch = watch
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._read)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._read)
+
+    def close(self) -> None:
+        try:
+            self._read.close()
+        finally:
+            self._watch.was_closed()
+
+    async def aclose(self) -> None:
+        try:
+            await self._read.aclose()
+        finally:
+            self._watch.was_closed()
+
+    def leave(self) -> None:
+        """Let the response have its bytes back."""
+        if self._holder._stream is self:
+            self._holder._stream = self._read

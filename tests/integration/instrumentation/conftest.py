@@ -9,9 +9,11 @@ import httpx2
 import openai
 import pytest
 from google import genai
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.util._once import Once
 
 import ai_usage
 from ai_usage import _guard
@@ -47,6 +49,13 @@ class Spans:
 
     def attributes(self) -> dict[str, Any]:
         return dict(self.only().attributes or {})
+
+
+@pytest.fixture(autouse=True)
+def no_tracer_provider_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what a test elsewhere set for the whole process: Anthropic's SDK would trace itself."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
 
 
 @pytest.fixture

@@ -176,14 +176,13 @@ class InteractionsHook:
                 invocation.finish(read(result))
             else:
                 stream = StreamWatch(invocation, read_stream)
-                is_async = hasattr(generator, "__anext__")
-                if is_async:
+                if hasattr(generator, "__anext__"):
                     events = generator if content is None else content.watch_async(generator)
                     result.generator = stream.iterate_async(events)
                 else:
                     events = generator if content is None else content.watch(generator)
                     result.generator = stream.iterate(events)
-                stream.watch_close(result, result.response, is_async=is_async)
+                stream.watch_close(result, result.response)
         except Exception:
             _guard.caught("reading an interaction of google-genai")
             invocation.abandon()
