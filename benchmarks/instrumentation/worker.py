@@ -1,7 +1,8 @@
 """Measure one variant in its own process: ``python worker.py VARIANT times|instructions|functions|import``.
 
-Stands alone (it imports nothing of this repository but the variant): it also runs inside the peers' environments. The
-provider is an ``httpx2.MockTransport``; spans go to a batch processor whose exporter throws them away.
+Stands alone, and is long for it: it imports nothing of this repository but the variant, because it also runs inside the
+peers' environments. The provider is an ``httpx2.MockTransport``; spans go to a batch processor whose exporter throws
+them away.
 """
 
 from __future__ import annotations

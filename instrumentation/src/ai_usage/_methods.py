@@ -13,10 +13,10 @@ def wrap_method(owner: Any, name: str, wrapper: Callable[..., Any]) -> Callable[
     """Set a method on one object and return what takes it off again, so that no reference cycle stays."""
     original = getattr(owner, name)
     setattr(owner, name, wrapper)
-    return functools.partial(unwrap, owner, name, wrapper, original)
+    return functools.partial(_unwrap, owner, name, wrapper, original)
 
 
-def unwrap(owner: Any, name: str, wrapper: Callable[..., Any], original: Callable[..., Any]) -> None:
+def _unwrap(owner: Any, name: str, wrapper: Callable[..., Any], original: Callable[..., Any]) -> None:
     """Take a wrapper off again."""
     if getattr(owner, name) is not wrapper:
         return  # wrapped once more by somebody else
