@@ -228,6 +228,11 @@ async def run_half(
             )
             acks.extend(took)
             sent += count
+            print(
+                f"  {(time.perf_counter() - started) / 60:5.1f} min: acknowledged p50 {percentile_ms(took, 0.5)} ms, "
+                f"p99 {percentile_ms(took, 0.99)} ms, {receiver.rss_mib():.0f} MiB",
+                flush=True,
+            )
         done.set()
 
     async def watch() -> None:

@@ -83,8 +83,8 @@ def same_group(dimensions: Sequence[Dimension]) -> str:
     return _all(conditions)
 
 
-def statement(name: str, *, conditions: str, dimensions: Sequence[str] = ()) -> str:
-    """Return a statement with its dimensions, named d1, d2, …, and its conditions put in."""
+def statement(name: str, *, conditions: str, dimensions: Sequence[str] = (), pieces: str = "") -> str:
+    """Return a statement with its dimensions, named d1, d2, …, its conditions and its pieces put in."""
     chosen = [f"{expression} AS d{number}" for number, expression in enumerate(dimensions, 1)] or ["NULL::text AS d1"]
     names = [f"d{number}" for number in range(1, len(chosen) + 1)]
     return (
@@ -92,6 +92,7 @@ def statement(name: str, *, conditions: str, dimensions: Sequence[str] = ()) -> 
         .replace("{dimensions}", ", ".join(chosen))
         .replace("{names}", ", ".join(names))
         .replace("{conditions}", conditions)
+        .replace("{pieces}", pieces)
     )
 
 

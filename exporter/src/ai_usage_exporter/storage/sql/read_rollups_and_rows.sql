@@ -1,8 +1,8 @@
 -- Sum rollups and rows together, by part of the period and by dimensions.
--- Parameters: $1 to $4 the pieces of rollups (grain, start, end, part), $5 to $7 those of rows (start, end, part), then the
--- conditions' values. {dimensions}, {conditions}, {row_conditions} and {same_group} come from the allow-list in
--- storage/condition.py; {cuboid} is a number written out, for the plan to have one partition. What a row would add to is
--- there: its day is summed in every cuboid. Index: ai_usage_rollups_pkey, idx_ai_usage_created_at.
+-- Parameters: $1 to $4 the pieces of rollups (grain, start, end, part), those of {pieces}, then the conditions' values.
+-- {dimensions}, {conditions}, {row_conditions} and {same_group} come from the allow-list in storage/condition.py, {pieces}
+-- from storage/grouping.py; {cuboid} is a number written out, for the plan to have one partition. What a row would add to
+-- is there: its day is summed in every cuboid. Index: ai_usage_rollups_pkey, idx_ai_usage_created_at.
 WITH key AS MATERIALIZED (
     SELECT chosen.*, dense_rank() OVER (ORDER BY {names}) AS group_number
     FROM (
@@ -45,7 +45,7 @@ summed AS (
             log.total_tokens, coalesce(log.cache_read_tokens, 0), coalesce(log.cache_write_tokens, 0),
             coalesce(log.reasoning_tokens, 0), log.cost_usd, coalesce(log.duration_ms, 0),
             (log.duration_ms IS NOT NULL)::integer
-        FROM unnest($5::timestamptz[], $6::timestamptz[], $7::integer[]) AS piece (lower, upper, part)
+        FROM {pieces} AS piece (lower, upper, part)
         CROSS JOIN LATERAL (
             SELECT * FROM ai_usage_logs AS log
             WHERE log.created_at >= piece.lower AND log.created_at < piece.upper AND {row_conditions}

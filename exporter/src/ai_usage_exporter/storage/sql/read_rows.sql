@@ -1,6 +1,6 @@
 -- Sum rows by part of the period and by dimensions.
--- Parameters: $1 to $3 the pieces (start, end, part), then the conditions' values.
--- {dimensions} and {conditions} come from the allow-list in storage/condition.py.
+-- Parameters: those of {pieces}, then the conditions' values. {dimensions} and {conditions} come from the allow-list in
+-- storage/condition.py, {pieces} from storage/grouping.py.
 -- Index: idx_ai_usage_created_at; with a user idx_ai_usage_user_date or idx_ai_usage_user_ref_date.
 SELECT
     piece.part, {dimensions},
@@ -11,7 +11,7 @@ SELECT
     coalesce(sum(log.cache_write_tokens), 0)::bigint AS cache_write_tokens,
     coalesce(sum(log.reasoning_tokens), 0)::bigint AS reasoning_tokens, sum(log.cost_usd) AS cost_usd,
     coalesce(sum(log.duration_ms), 0)::bigint AS duration_ms, count(log.duration_ms) AS timed_calls
-FROM unnest($1::timestamptz[], $2::timestamptz[], $3::integer[]) AS piece (lower, upper, part)
+FROM {pieces} AS piece (lower, upper, part)
 -- OFFSET 0 keeps the planner from reading all rows once and comparing each with every piece: one index range a piece.
 CROSS JOIN LATERAL (
     SELECT * FROM ai_usage_logs AS log
