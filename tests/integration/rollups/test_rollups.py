@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -85,6 +86,23 @@ async def test_are_equal_to_the_rows_after_several_batches(connection: Connectio
     assert (
         await connection.fetchval("SELECT sum(calls) FROM ai_usage_rollups WHERE cuboid = 4 AND grain_s = 86400") == 600
     )
+
+
+async def test_are_equal_to_the_rows_after_batches_of_one_day_and_of_several(connection: Connection) -> None:
+    calls = sorted(some_calls(120, 5), key=lambda call: call.record.created_at)
+    one_day = [call for call in calls if call.record.created_at.day == START.day]
+    # A bucket of thirty days begins on 3 December 2026: a batch on both sides of it, one before, one after.
+    december = datetime(2026, 12, 1, tzinfo=UTC)
+    late = [
+        call._replace(record=call.record._replace(created_at=december + number * timedelta(hours=8)))
+        for number, call in enumerate(one_day)
+    ]
+    assert len({int(call.record.created_at.timestamp()) // rollups.THIRTY_DAYS_S for call in late}) == 2
+
+    for batch in (calls, one_day, late, late[:1], late[-1:]):
+        await write(connection, [call._replace(record=call.record._replace(id=uuid4())) for call in batch])
+
+    assert await differences(connection) == []
 
 
 async def test_return_to_nothing_when_rows_are_taken_back(connection: Connection) -> None:
@@ -342,6 +360,6 @@ async def test_rebuilt_sums_have_the_keys_the_writer_gave_them(connection: Conne
 def test_a_million_dollars_of_smallest_amounts_is_exact() -> None:
     call = make_call(amount_usd="0.000000000001", created_at=START)
     entry = rollups.entry_of(to_row(call, {}))
-    sums = rollups._add_up([entry._replace(cost_usd=Decimal("999999.999999999999")), entry])
+    sums, _ = rollups._add_up([entry._replace(cost_usd=Decimal("999999.999999999999")), entry])
 
     assert {measures[9] for measures in sums.values()} == {Decimal("1000000.000000000000")}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import add, itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -35,6 +35,8 @@ DAY_S: Final = 86_400
 FIVE_DAYS_S: Final = 5 * DAY_S
 THIRTY_DAYS_S: Final = 30 * DAY_S
 _QUARTERS_A_DAY: Final = DAY_S // QUARTER_S
+_QUARTER: Final = timedelta(seconds=QUARTER_S)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 SLOTS: Final = 16
 """How many transactions can add to one key at a time; one more waits."""
@@ -148,7 +150,7 @@ async def apply(connection: DatabaseConnection, entries: Sequence[RollupEntry]) 
     """
     if not entries:
         return
-    sums = _add_up(entries)
+    sums, thirty_days_s = _add_up(entries)
     keys: dict[int, tuple[Any, ...]] = {}
     rows: list[tuple[Any, ...]] = []
     for key, measures in sums.items():
@@ -162,7 +164,8 @@ async def apply(connection: DatabaseConnection, entries: Sequence[RollupEntry]) 
     if await connection.fetchval(load_statement("rollup_keys_known"), array_of(keys)) != len(keys):
         await connection.execute(load_statement("rollup_keys_add"), *_key_columns(keys))
     columns = map(array_of, zip(*rows, strict=True))
-    await connection.execute(load_statement("rollups_add"), slot, *columns)
+    thirty_days = None if thirty_days_s is None else datetime.fromtimestamp(thirty_days_s, UTC)
+    await connection.execute(load_statement("rollups_add"), slot, thirty_days, *columns)
 
 
 async def lock_out_writers(connection: DatabaseConnection) -> None:
@@ -192,14 +195,17 @@ def duration_of_bin(number: int) -> float:
     return float((lower * upper) ** 0.5)
 
 
-def _add_up(entries: Iterable[RollupEntry]) -> _Sums:
+def _add_up(entries: Iterable[RollupEntry]) -> tuple[_Sums, int | None]:
     """Add entries to each cuboid and grain: once by the finest keys, from there to everything coarser.
 
-    Measures are collected by key and added up a column at a time: a quarter of the time of adding call to call.
+    Measures are collected by key and added up a column at a time: a quarter of the time of adding call to call. With
+    all calls on one day, nearly always, users' sums of thirty days are those of the day: left out, and where they start
+    is returned for the statement to add the day's there too.
     """
     calls: dict[tuple[Any, ...], list[_Measures]] = defaultdict(list)
     users: dict[tuple[Any, ...], list[_Measures]] = defaultdict(list)
     durations: dict[tuple[Any, ...], list[_Measures]] = defaultdict(list)
+    quarter, quarter_start, quarter_end = 0, _EPOCH, _EPOCH
     for (
         created_at, user_id, user_ref, service, action, provider, model, success, error_code, status,
         input_tokens, output_tokens, total_tokens, cache_read, cache_write, reasoning, cost_usd, duration_ms, sign,
@@ -211,10 +217,13 @@ def _add_up(entries: Iterable[RollupEntry]) -> _Sums:
         )  # fmt: skip
         if sign != 1:
             measures = tuple([sign * measure for measure in measures])
-        quarter = int(created_at.timestamp() // QUARTER_S)
+        if not quarter_start <= created_at < quarter_end:  # calls come in order of time: seldom another quarter
+            quarter = int(created_at.timestamp() // QUARTER_S)
+            quarter_start = datetime.fromtimestamp(quarter * QUARTER_S, UTC)
+            quarter_end = quarter_start + _QUARTER
         calls[quarter, service, action, provider, model, success, error_code, status].append(measures)
         users[quarter // _QUARTERS_A_DAY, user_ref if user_id is None else str(user_id)].append(measures)
-        durations[quarter, duration_bin(duration_ms)].append(measures)
+        durations[quarter, None if duration_ms is None else duration_bin(duration_ms)].append(measures)
     sums: _Sums = {}
     for (quarter, *values), group in calls.items():
         measures = _total(group)
@@ -229,18 +238,21 @@ def _add_up(entries: Iterable[RollupEntry]) -> _Sums:
             _add(sums, (SERVICE.number, grain_s, bucket, service, action), measures)
             _add(sums, (MODEL.number, grain_s, bucket, provider, model), measures)
             _add(sums, (STATUS.number, grain_s, bucket, success, error_code, status), measures)
+    days = {day for day, _ in users}
     for (day, user), group in users.items():
         measures = _total(group)
         start = day * DAY_S
         sums[USER.number, DAY_S, start, user] = measures
-        _add(sums, (USER.number, THIRTY_DAYS_S, start - start % THIRTY_DAYS_S, user), measures)
+        if len(days) > 1:
+            _add(sums, (USER.number, THIRTY_DAYS_S, start - start % THIRTY_DAYS_S, user), measures)
     for (quarter, number), group in durations.items():
         measures = _total(group)
         start = quarter * QUARTER_S
         sums[DURATION.number, QUARTER_S, start, number] = measures
         for grain_s in (HOUR_S, DAY_S, FIVE_DAYS_S):
             _add(sums, (DURATION.number, grain_s, start - start % grain_s, number), measures)
-    return sums
+    [start, *others] = (day * DAY_S for day in days)
+    return sums, None if others else start - start % THIRTY_DAYS_S
 
 
 def _total(group: list[_Measures]) -> _Measures:
