@@ -223,7 +223,7 @@ async def run_half(
             _, took = await send(
                 receiver.addresses["otlp_grpc"],
                 bodies,
-                concurrency=options.concurrency * 4,
+                concurrency=options.concurrency * 2,
                 requests_per_s=requests_per_s,
             )
             acks.extend(took)
@@ -259,10 +259,9 @@ async def watch_summary(addresses: dict[str, str], done: asyncio.Event) -> list[
     ):
         export = channel.unary_unary(EXPORT)
         while not done.is_set():
-            service = f"seen-{len(took)}"
             started = time.perf_counter()
-            sending = asyncio.ensure_future(export(encode_span(service, time.time_ns()), timeout=30))
-            while not (await client.get(url, params={"days": 1, "service": service})).json()["total_requests"]:
+            sending = asyncio.ensure_future(export(encode_span("seen", time.time_ns()), timeout=30))
+            while (await client.get(url, params={"days": 1, "service": "seen"})).json()["total_requests"] <= len(took):
                 await asyncio.sleep(0.01)
             took.append(time.perf_counter() - started)
             await sending
@@ -324,7 +323,7 @@ def main() -> None:
     parser.add_argument("--spans", type=int, default=512, help="spans a request (default 512)")
     parser.add_argument("--rounds", type=int, default=3, help="COPY and receiver in turn (default 3)")
     parser.add_argument("--minutes", type=float, default=0.5, help="at half the rate (default 0.5)")
-    parser.add_argument("--concurrency", type=int, default=16, help="requests in flight (default 16)")
+    parser.add_argument("--concurrency", type=int, default=32, help="requests in flight (default 32)")
     parser.add_argument("--workers", type=int, default=1, help="AI_USAGE_WORKERS of the server (default 1)")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ai-usage-bench-"))

@@ -11,7 +11,7 @@ import hashlib
 from bisect import bisect_right
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import add, itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -21,7 +21,7 @@ from ai_usage_exporter.storage.row import COLUMNS
 from ai_usage_exporter.storage.statement import load_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from decimal import Decimal
 
     import asyncpg
@@ -126,6 +126,8 @@ ENTRY_COLUMNS: Final = RollupEntry._fields[:-1]
 
 _entry_values = itemgetter(*(COLUMNS.index(name) for name in ENTRY_COLUMNS))
 _stored_values = itemgetter(*ENTRY_COLUMNS)
+# As ``_make`` does it, without a call of Python's.
+_to_entry: Final[Callable[[tuple[Any, ...]], RollupEntry]] = partial(tuple.__new__, RollupEntry)
 
 # cuboid number, grain, start of the bucket (Unix seconds), the dimensions' values
 _Measures = tuple[Any, ...]
@@ -134,7 +136,7 @@ _Sums = dict[tuple[Any, ...], _Measures]
 
 def entry_of(row: Row, sign: int = 1) -> RollupEntry:
     """Return the entry of a row as ``storage.row.to_row`` gives it."""
-    return RollupEntry._make((*_entry_values(row), sign))
+    return _to_entry((*_entry_values(row), sign))
 
 
 def entry_of_stored(row: asyncpg.Record, sign: int = 1) -> RollupEntry:
