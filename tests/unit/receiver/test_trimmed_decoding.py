@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
@@ -73,6 +75,20 @@ def _reads_as_protobuf_does(pair: bytes) -> None:
         assert repr(wire.attributes_of([pair])) == repr(wire.to_attributes([message]))
 
 
+def _reads_as_protobuf_does_whatever_was_read_before(head: bytes, value: bytes, rest: bytes = b"") -> None:
+    """Read an attribute first, then as one of a key with many values, then as one that begins as a plain one did."""
+    pair = head + value + rest
+    _reads_as_protobuf_does(pair)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "MEMO_VALUES", 0)
+        for plain in (bytes([len(value) - 1]) + b"x" * (len(value) - 1), b"\x80" * (len(value) - 1) + b"\x01"):
+            wire._memo.clear()
+            with suppress(DecodeError):
+                wire.attributes_of([head + plain + rest])
+            _reads_as_protobuf_does(pair)
+            _reads_as_protobuf_does(pair)
+
+
 @given(pair=st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused_as_protobuf_does(pair: bytes) -> None:
     _reads_as_protobuf_does(pair)
@@ -82,25 +98,31 @@ def test_any_bytes_are_read_or_refused_as_protobuf_does(pair: bytes) -> None:
 def test_bytes_that_look_almost_like_a_short_text_are_read_as_protobuf_does(
     start: bytes, key: bytes, middle: bytes, end: bytes
 ) -> None:
-    value = b"\x0a" + bytes([len(end)]) + end + middle
-    _reads_as_protobuf_does(b"\x0a" + bytes([len(key)]) + key + b"\x12" + bytes([len(value)]) + value + start)
+    value = bytes([len(end)]) + end + middle
+    head = b"\x0a" + bytes([len(key)]) + key + b"\x12" + bytes([len(value) + 1]) + b"\x0a"
+    _reads_as_protobuf_does_whatever_was_read_before(head, value, start)
 
 
 @given(
-    kind=st.sampled_from([0x10, 0x18, 0x20]),
+    kind=st.sampled_from([0x0A, 0x10, 0x18, 0x20]),
     number=st.binary(min_size=1, max_size=4),
-    size=st.integers(1, 6),
+    size=st.none() | st.integers(1, 6),
     rest=st.binary(max_size=2),
 )
+@example(kind=0x18, number=b"\x80\x80", size=None, rest=b"")
 def test_bytes_that_look_almost_like_a_count_are_read_as_protobuf_does(
-    kind: int, number: bytes, size: int, rest: bytes
+    kind: int, number: bytes, size: int | None, rest: bytes
 ) -> None:
-    _reads_as_protobuf_does(b"\x0a\x01n\x12" + bytes([size, kind]) + number + rest)
+    head = b"\x0a\x01n\x12" + bytes([len(number) + 1 if size is None else size, kind])
+    _reads_as_protobuf_does_whatever_was_read_before(head, number, rest)
 
 
 @given(number=st.integers(-(2**63), 2**63 - 1) | st.integers(0, 20_000))
 def test_any_integer_is_read(number: int) -> None:
-    assert wire.attributes_of([pair.SerializeToString() for pair in _pairs({"n": number})]) == {"n": number}
+    for most in (wire.MEMO_VALUES, 0, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(wire, "MEMO_VALUES", most)
+            assert wire.attributes_of([pair.SerializeToString() for pair in _pairs({"n": number})]) == {"n": number}
 
 
 def test_every_field_of_a_span_is_decoded_and_written_out_again_as_it_came() -> None:
@@ -132,6 +154,7 @@ def test_every_field_of_a_span_is_decoded_and_written_out_again_as_it_came() -> 
 def test_memo_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     wire._memo.clear()
     wire._values_of.clear()
+    wire._heads.clear()
     monkeypatch.setattr(wire, "MEMO_ENTRIES", 100)
     for number in range(1000):
         pair = KeyValue(key="id", value=AnyValue(string_value=f"call-{number}")).SerializeToString()
@@ -162,6 +185,7 @@ def test_broken_attribute_refuses_the_request_as_protobuf_would() -> None:
 def test_key_with_many_values_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     wire._memo.clear()
     wire._values_of.clear()
+    wire._heads.clear()
     monkeypatch.setattr(wire, "MEMO_VALUES", 10)
     for number in range(100):
         assert wire.attributes_of(
@@ -171,3 +195,14 @@ def test_key_with_many_values_leaves_room_for_others(monkeypatch: pytest.MonkeyP
             "model": "m",
         }
     assert wire._values_of == {"id": 10, "model": 1}
+    assert sorted(wire._heads.values()) == [("id", 15)]
+
+
+def test_heads_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MEMO_VALUES", 0)
+    monkeypatch.setattr(wire, "HEADS", 20)
+    wire._heads.clear()
+    for number in range(100):
+        encoded = [pair.SerializeToString() for pair in _pairs({f"key-{number}": f"id-{number}"})]
+        assert wire.attributes_of(encoded) == wire.attributes_of(encoded) == {f"key-{number}": f"id-{number}"}
+        assert 0 < len(wire._heads) <= 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError
@@ -17,11 +18,15 @@ from ai_usage_exporter.receiver.wire import Request, ResourceSpans, ScopeSpans, 
 from ai_usage_exporter.record import Span, SpanEvent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     from ai_usage_exporter.record import AttributeValue
 
 _DEFAULT_LIMITS: Final = Limits()
+# As ``_make`` does it, without a call of Python's.
+_to_span: Final[Callable[[tuple[Any, ...]], Span]] = partial(tuple.__new__, Span)
 
 
 class DecodedRequest:
@@ -88,7 +93,7 @@ def from_message(request: ExportTraceServiceRequest, limits: Limits = _DEFAULT_L
 def _decode(body: bytes, limits: Limits) -> DecodedRequest:
     spans: list[Span] = []
     decoded = DecodedRequest(body, spans, limits)
-    append, to_span = spans.append, Span._make
+    append, to_span = spans.append, _to_span
     max_attributes = limits.max_attributes
     request = Request.FromString(body)
     count = sum(len(scope_spans.spans) for one in request.resource_spans for scope_spans in one.scope_spans)
@@ -127,7 +132,7 @@ def _decode(body: bytes, limits: Limits) -> DecodedRequest:
                             scope_version,
                             code,
                             message,
-                            [_event(event) for event in events] if events else [],
+                            [_event(event) for event in events] if events else (),
                         )
                     )
                 )

@@ -78,24 +78,47 @@ MEMO_BYTES: Final = 256
 """Longer attributes are rarely seen twice."""
 MEMO_VALUES: Final = 2_048
 """Of one key: what has more is an id or a count, and decoded every time."""
+HEADS: Final = 4_096
 
+_TEXT: Final = 0x0A
+_INTEGER: Final = 0x18
 _values_of: dict[str, int] = {}
 """Key → how many of its values are in the memo."""
+_heads: dict[bytes, tuple[str, int]] = {}
+"""What stands before the value of an id or a count → its key, and the length of the whole attribute."""
+_NO_HEAD: Final = ("", 0)
 
 
 class _Memo(dict[bytes, "tuple[str, AttributeValue]"]):
     """Hold attributes by their bytes, and decode those that are not in it."""
 
     def __missing__(self, pair: bytes) -> tuple[str, AttributeValue]:
-        read: tuple[str, AttributeValue] | None = _short(pair)
-        if read is None:
-            decoded = KeyValue.FromString(pair)
-            read = (decoded.key, _value(decoded.value))
-            if len(pair) > MEMO_BYTES or isinstance(read[1], list | dict):
-                return read
+        # An id or a count that begins as one before it did; all else is protobuf's to read or to refuse.
+        try:
+            at = pair[1] + 5
+            key, size = _heads.get(pair[:at], _NO_HEAD)
+            if size == len(pair):
+                if pair[at - 1] == _TEXT:  # its length, then itself
+                    if pair[at] == size - at - 1:
+                        return key, pair[at + 1 :].decode()
+                elif size == at + 2:  # seven bits a byte, the lowest first, all but the last marked
+                    low, high = pair[at], pair[at + 1]
+                    if low >= 128 > high:
+                        return key, low - 128 + (high << 7)
+                elif size == at + 1 and pair[at] < 128:
+                    return key, pair[at]
+        except (IndexError, UnicodeDecodeError):
+            pass
+        return self._decoded(pair)
+
+    def _decoded(self, pair: bytes) -> tuple[str, AttributeValue]:
+        decoded = KeyValue.FromString(pair)
+        value = _value(decoded.value)
+        if len(pair) > MEMO_BYTES or isinstance(value, list | dict):
+            return decoded.key, value
         # One text for each key: who looks for it finds it by where it is, and it stays in the processor's cache.
-        key = intern(read[0])
-        item = (key, read[1])
+        key = intern(decoded.key)
+        item = (key, value)
         if len(self) >= MEMO_ENTRIES:
             # Refilling what is common takes microseconds; deciding what to keep would cost every look-up.
             self.clear()
@@ -104,7 +127,23 @@ class _Memo(dict[bytes, "tuple[str, AttributeValue]"]):
         if values < MEMO_VALUES:
             _values_of[key] = values + 1
             self[pair] = item
+        else:
+            _learn_head(key, pair)
         return item
+
+
+def _learn_head(key: str, pair: bytes) -> None:
+    """Remember how a short attribute begins: 0x0a, length of the key, the key, 0x12, length of the value, its type."""
+    name = key.encode()
+    at, size = len(name) + 5, len(pair)
+    if (
+        at < size < 128
+        and pair[: at - 1] == b"\x0a%c%b\x12%c" % (len(name), name, size - at + 1)
+        and pair[at - 1] in (_TEXT, _INTEGER)
+    ):
+        if len(_heads) >= HEADS:
+            _heads.clear()
+        _heads[pair[:at]] = (key, size)
 
 
 _memo: Final = _Memo()
@@ -119,32 +158,6 @@ def attributes_of(pairs: Iterable[bytes]) -> dict[str, AttributeValue]:
 def to_attributes(pairs: Iterable[KeyValue]) -> Attributes:
     """Return decoded attributes as a mapping; of two with one key the last counts."""
     return {pair.key: _value(pair.value) for pair in pairs}
-
-
-def _short(pair: bytes) -> tuple[str, str | int] | None:
-    """Decode what most attributes seen for the first time are: a short key with a short string or a small count.
-
-    ``None`` for everything else, however it is encoded: that is protobuf's to read or to refuse.
-    """
-    try:
-        # 0x0a, length of the key, the key; then 0x12, length of the value, the value
-        at = pair[1] + 2
-        size = len(pair) - at - 2
-        if pair[0] == 0x0A and at < 130 and pair[at] == 0x12 and pair[at + 1] == size < 128:
-            kind = pair[at + 2]
-            if kind == 0x0A:  # a string: its length, then itself
-                if pair[at + 3] == size - 2:
-                    return pair[2:at].decode(), pair[at + 4 :].decode()
-            elif kind == 0x18:  # an integer: seven bits a byte, the lowest first, all but the last marked
-                if size == 3:
-                    low, high = pair[at + 3], pair[at + 4]
-                    if low >= 128 > high:
-                        return pair[2:at].decode(), low - 128 + (high << 7)
-                elif size == 2 and pair[at + 3] < 128:
-                    return pair[2:at].decode(), pair[at + 3]
-    except (IndexError, UnicodeDecodeError):
-        pass
-    return None
 
 
 def _value(value: AnyValue) -> AttributeValue:
