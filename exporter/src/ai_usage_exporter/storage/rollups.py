@@ -21,7 +21,7 @@ from ai_usage_exporter.storage.row import COLUMNS
 from ai_usage_exporter.storage.statement import load_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from decimal import Decimal
 
     import asyncpg
@@ -144,15 +144,15 @@ def entry_of_stored(row: asyncpg.Record, sign: int = 1) -> RollupEntry:
     return RollupEntry._make((*_stored_values(row), sign))
 
 
-async def apply(connection: DatabaseConnection, entries: Sequence[RollupEntry]) -> None:
+async def apply(connection: DatabaseConnection, entries: Iterable[RollupEntry]) -> None:
     """Add entries to the sums, inside the caller's transaction and as its last statements before COMMIT.
 
     Never waits for another writer's rows: the transaction owns a slot of its own until it ends. Writing keys waits
     for a transaction that writes the same new key, in one order everywhere, so that nobody waits in a circle.
     """
-    if not entries:
-        return
     sums, thirty_days_s = _add_up(entries)
+    if not sums:
+        return
     keys: dict[int, tuple[Any, ...]] = {}
     rows: list[tuple[Any, ...]] = []
     for key, measures in sums.items():
@@ -253,8 +253,10 @@ def _add_up(entries: Iterable[RollupEntry]) -> tuple[_Sums, int | None]:
         sums[DURATION.number, QUARTER_S, start, number] = measures
         for grain_s in (HOUR_S, DAY_S, FIVE_DAYS_S):
             _add(sums, (DURATION.number, grain_s, start - start % grain_s, number), measures)
-    [start, *others] = (day * DAY_S for day in days)
-    return sums, None if others else start - start % THIRTY_DAYS_S
+    if len(days) != 1:
+        return sums, None
+    start = days.pop() * DAY_S
+    return sums, start - start % THIRTY_DAYS_S
 
 
 def _total(group: list[_Measures]) -> _Measures:

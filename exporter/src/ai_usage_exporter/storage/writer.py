@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ai_usage_exporter.errors import RetryableError, UnstorableError
@@ -31,7 +32,7 @@ from ai_usage_exporter.storage.settlement import BY_KEY, find_unsettled, settle,
 from ai_usage_exporter.storage.statement import load_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import asyncpg
     from asyncpg.pool import Pool
@@ -55,15 +56,21 @@ logger = logging.getLogger(__name__)
 
 
 class _Written(NamedTuple):
-    """Hold what a transaction inserted, for the rollups, the prices it referred to and what it settled."""
+    """Hold the rows a transaction inserted, the prices they refer to and what it settled."""
 
-    entries: list[rollups.RollupEntry]
+    rows: list[Row]
     prices: set[int]
     settlements: list[Settlement]
 
     def followed_by(self, other: _Written) -> _Written:
         """Return both together."""
-        return _Written(self.entries + other.entries, self.prices | other.prices, self.settlements + other.settlements)
+        return _Written(self.rows + other.rows, self.prices | other.prices, self.settlements + other.settlements)
+
+    @property
+    def entries(self) -> Iterator[rollups.RollupEntry]:
+        """Return what changes in the sums, one after the other: thousands at once would be made only to be kept."""
+        moved = [entry for settlement in self.settlements for entry in settlement.entries]
+        return chain(map(rollups.entry_of, self.rows), moved)
 
     @property
     def footprint(self) -> Footprint | None:
@@ -215,13 +222,12 @@ class UsageWriter:
                 connection, [(rows[position], verdict) for position, verdict in settlement.shadows.items()]
             )
             batch.shadows.update(settlement.shadows)
-        entries = [rollups.entry_of(row) for row in counted]
         repeated = [(position, rows[position]) for position in settlement.repeated]
         if counted:
             await copy_rows(connection, in_key_order(counted))
         if repeated:
             await self._sort_out_repeated(connection, batch, repeated)
-        return _Written([*entries, *settlement.entries], prices, [settlement])
+        return _Written(counted, prices, [settlement])
 
     async def _write_carefully(
         self, connection: DatabaseConnection, batch: Batch, calls: Sequence[tuple[int, PricedCall]]
@@ -266,18 +272,18 @@ class UsageWriter:
         new = await insert_new_rows(
             connection, in_key_order([row for position, row in enumerate(rows) if position not in others])
         )
-        entries = []
+        inserted = []
         for position, (index, row) in enumerate(numbered):
             if position in others:
                 continue
             if row[0] in new:
                 new.discard(row[0])  # a second one with this id is a duplicate within the batch
-                entries.append(rollups.entry_of(row))
+                inserted.append(row)
             else:
                 repeated.append((index, row))
         if repeated:
             await self._sort_out_repeated(connection, batch, repeated)
-        return _Written([*entries, *settlement.entries], prices, [settlement])
+        return _Written(inserted, prices, [settlement])
 
     async def _sort_out_repeated(
         self, connection: DatabaseConnection, batch: Batch, repeated: Sequence[tuple[int, Row]]
