@@ -60,11 +60,11 @@ EXPECTED = {
     "settle_shadows_update": {"ai_usage_shadow_spans_pkey"},
     "settle_variants_follow": {"ai_usage_shadow_spans_pkey"},
     "usage_identity": {"ai_usage_logs_pkey", "ai_usage_shadow_spans_pkey"},
-    "settle_probe": {"idx_ai_usage_trace", "idx_ai_usage_shadow_trace"},
+    "settle_probe": {"idx_ai_usage_trace", "idx_ai_usage_shadow_trace", "idx_ai_usage_shadow_created_at"},
     "settle_probe_long": {"idx_ai_usage_trace", "idx_ai_usage_roles"},
     "settle_load": {"idx_ai_usage_trace", "idx_ai_usage_shadow_trace"},
     "settle_count": {"idx_ai_usage_trace", "idx_ai_usage_shadow_trace"},
-    "settle_mates": {"idx_ai_usage_response", "idx_ai_usage_shadow_response"},
+    "settle_mates": {"idx_ai_usage_response", "idx_ai_usage_shadow_response", "idx_ai_usage_shadow_created_at"},
     "settle_inside": {"idx_ai_usage_unlinked", "idx_ai_usage_shadow_numbers"},
     "settle_around": {"idx_ai_usage_framework", "idx_ai_usage_shadow_numbers"},
 }

@@ -1,6 +1,7 @@
 -- Find spans with given response ids other than given spans, rows and shadows.
 -- Parameters: $1 response ids, an array as text, $2 span ids to leave out, same order, joined, $3 and $4 start and
--- end of the time looked at, $5 how many to return of one id at most. Index: idx_ai_usage_response, idx_ai_usage_shadow_response.
+-- end of the time looked at, $5 how many to return of one id at most. Index: idx_ai_usage_response,
+-- idx_ai_usage_shadow_response; idx_ai_usage_shadow_created_at tells once whether there are shadows to look for.
 SELECT found.* FROM unnest($1::text::text[]) WITH ORDINALITY AS given (response_id, n)
 CROSS JOIN LATERAL (
 SELECT
@@ -38,3 +39,4 @@ WHERE hashtextextended(span.provider_response_id, 0) = hashtextextended(given.re
     AND span.created_at >= $3 AND span.created_at < $4 AND span.variant = 0
 LIMIT $5
 ) AS found
+WHERE EXISTS (SELECT FROM ai_usage_shadow_spans WHERE created_at >= $3 AND created_at < $4)

@@ -1,7 +1,8 @@
 -- Find traces in which a span other than plain calls of the given library is stored.
 -- Parameters: $1 trace ids, joined, $2 the library (scope) of each, an array as text, $3 and $4 start and end of the
 -- time looked at.
--- Index: idx_ai_usage_trace, idx_ai_usage_shadow_trace. Looks at 20 rows a trace: "is_long" says there may be more.
+-- Index: idx_ai_usage_trace, idx_ai_usage_shadow_trace; idx_ai_usage_shadow_created_at tells once whether there are shadows
+-- to look for. Looks at 20 rows a trace: "is_long" says there may be more.
 SELECT given.trace_id, bool_or(stored.is_other) AS is_contested, count(*) = 20 AS is_long
 FROM unnest($2::text::text[]) WITH ORDINALITY AS library (scope_name, n)
 CROSS JOIN LATERAL (SELECT substr($1::bytea, (16 * n - 15)::integer, 16) AS trace_id, scope_name) AS given
@@ -27,3 +28,4 @@ CROSS JOIN LATERAL (
     ORDER BY hashtext(coalesce(shadow.scope_name, ''))
     LIMIT 1
 ) AS stored
+WHERE EXISTS (SELECT FROM ai_usage_shadow_spans WHERE created_at >= $3 AND created_at < $4)
