@@ -42,6 +42,15 @@ def langfuse(usage: dict[str, Any]) -> TokenUsage:
     return read("langfuse-sdk", LANGFUSE | details).usage
 
 
+def test_the_dialect_does_not_depend_on_the_span_before() -> None:
+    clinic, codex = {"service.name": "clinic"}, {"service.name": "codex"}
+    emitters = [("ai_usage.openai", clinic, "ai_usage"), ("x", clinic, "otel"), ("x", codex, "codex")]
+    for one in emitters:
+        for other in emitters:
+            for scope, resource, emitter in (one, other):
+                assert read(scope, MODEL | COUNTS, resource=resource).emitter == emitter
+
+
 def test_older_names_of_the_conventions_are_read() -> None:
     record = read("somebody", MODEL | {"gen_ai.usage.prompt_tokens": 100, "gen_ai.usage.completion_tokens": 50})
     assert (record.usage.input_tokens, record.usage.output_tokens, record.provider) == (100, 50, "openai")

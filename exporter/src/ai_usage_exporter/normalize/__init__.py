@@ -61,7 +61,7 @@ _BY_SCOPE: Final[dict[str, Dialect]] = {
     ),
 }  # fmt: skip
 _BY_SCOPE_PREFIX: Final[tuple[tuple[str, Dialect], ...]] = (
-    ("ai_usage.", otel.read),
+    ("ai_usage.", otel.read_own),
     ("opentelemetry.instrumentation.genai.", otel.read),
     ("opentelemetry.instrumentation.google_genai", otel.read),
     ("opentelemetry.instrumentation.botocore", otel.read_botocore),
@@ -101,6 +101,8 @@ _BY_NAME_PREFIX: Final[tuple[tuple[str, Dialect], ...]] = (
 _MEMO_SIZE: Final = 4096
 # Scope and what the resource says of its emitter → dialect, ``None`` where each span's keys must be looked at.
 _memo: dict[tuple[str, object, object], Dialect | None] = {}
+_last: tuple[str, Attributes | None, Dialect | None] = ("", None, None)
+"""Scope and resource of the span before, which are most often this one's too, and what they said."""
 
 
 def normalize(span: Span) -> UsageRecord | None:
@@ -108,16 +110,23 @@ def normalize(span: Span) -> UsageRecord | None:
 
     Raises ``UnstorableError`` for usage that no row can hold: such a span is to be parked.
     """
-    resource = span.resource
-    key = (span.scope_name, resource.get("telemetry.sdk.name"), resource.get("service.name"))
-    try:
-        dialect = _memo[key]
-    except KeyError:
-        dialect = _remember(key)
-    except TypeError:  # a resource attribute that is a list
-        dialect = _of_scope(span.scope_name, resource)
+    global _last
+    scope_name, resource, dialect = _last
+    if resource is not span.resource or scope_name != span.scope_name:
+        dialect = _dialect(span.scope_name, span.resource)
+        _last = (span.scope_name, span.resource, dialect)
     reading = (dialect or _of_span(span))(span)
     return None if reading is None else to_record(span, reading)
+
+
+def _dialect(scope_name: str, resource: Attributes) -> Dialect | None:
+    key = (scope_name, resource.get("telemetry.sdk.name"), resource.get("service.name"))
+    try:
+        return _memo[key]
+    except KeyError:
+        return _remember(key)
+    except TypeError:  # a resource attribute that is a list
+        return _of_scope(scope_name, resource)
 
 
 def _remember(key: tuple[str, object, object]) -> Dialect | None:

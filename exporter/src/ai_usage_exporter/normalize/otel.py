@@ -40,8 +40,11 @@ _SPELLINGS: Final = {"embedding": "embeddings", "text_completions": "text_comple
 
 def read(span: Span) -> Reading | None:
     """Return what a span says that follows the conventions; ``None`` when it is no call and sums up none."""
-    if not span.scope_name.startswith("ai_usage."):
-        return read_as(span, "otel")
+    return read_as(span, "otel")
+
+
+def read_own(span: Span) -> Reading | None:
+    """Return what a span of our own instrumentation says."""
     flags = (COMPACTION_ADDED,) if semconv.USAGE_COMPACTION_ADDED in span.attributes else ()
     return read_as(span, "ai_usage", flags=flags)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ai_usage import semconv
-from ai_usage.tokens import TokenUsage
+from ai_usage.tokens import usage_of
 from ai_usage_exporter.errors import UnstorableError
 from ai_usage_exporter.normalize.arbiter import settle_totals
 from ai_usage_exporter.normalize.failures import error_class
@@ -47,10 +47,8 @@ LATEST_NS: Final = 4_102_444_800 * 1_000_000_000
 """2100-01-01."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS_ERROR: Final = 2
-_COUNTS: Final = slice(Fact.INPUT, Fact.COST)
 # As ``_make`` does it, without a call of Python's.
 _to_usage_record: Final[Callable[[tuple[Any, ...]], UsageRecord]] = partial(tuple.__new__, UsageRecord)
-_to_token_usage: Final[Callable[[tuple[Any, ...]], TokenUsage]] = partial(tuple.__new__, TokenUsage)
 
 
 class Reading(NamedTuple):
@@ -84,42 +82,70 @@ _USAGE_KEYS: Final = KEYS_OF[Fact.INPUT] + KEYS_OF[Fact.OUTPUT] + KEYS_OF[Fact.T
 
 def to_record(span: Span, reading: Reading) -> UsageRecord:
     """Return the usage record of a span; raises ``UnstorableError`` for numbers and times that cannot be billed."""
-    start_ns = span.start_ns
+    # Unpacked at once: to look up each by its name would be a tenth of the whole.
+    trace_id, span_id, parent_span_id, _, _, start_ns, end_ns, _, resource, scope_name, _, status_code, _, _ = span
+    (
+        emitter, operation, attributes, flags, cache_apart, reasoning_apart, output_may_lack, provider, failure, scope,
+    ) = reading  # fmt: skip
     if not EARLIEST_NS <= start_ns < LATEST_NS:
         raise UnstorableError("time_out_of_range", f"start = {start_ns} ns: not between 2015 and 2100")
-    shape, found, values = read_facts(reading.attributes)
-    # In the order of Fact: unpacked at once, because thirty look-ups would be a tenth of the whole.
+    shape, found, values = read_facts(attributes)
+    if not shape.has_whole_counts:
+        found = _with_whole_counts(found)
+    # In the order of Fact.
     (
-        _, named, request_model, response_model, response_id, *_, cost, _, _, user, user_email, session_id,
-        service, action, tier, error, address, partial, cache_hit,
+        _, named, request_model, response_model, response_id,
+        input_tokens, output_tokens, total, cache_read, cache_write, cache_write_1h, reasoning,
+        input_audio, output_audio, cache_read_audio, input_image, output_image,
+        cost, _, _, user, user_email, session_id, service, action, tier, error, address, partial, cache_hit,
     ) = found  # fmt: skip
     model = response_model or request_model
-    provider = canonical_provider(named or reading.provider, address, model)
-    usage, flags = _usage(shape, found, reading, provider)
-    error = reading.error or error
+    provider = canonical_provider(named or provider, address, model)
+    if (
+        total is not None
+        or cache_write
+        or reasoning
+        or (cache_read and (cache_apart or cache_read > (input_tokens or 0)))
+    ):
+        input_tokens, output_tokens, repairs = settle_totals(
+            input_tokens,
+            output_tokens,
+            (cache_read or 0) + (cache_write or 0),
+            reasoning or 0,
+            total,
+            cache_apart=cache_apart,
+            reasoning_apart=reasoning_apart,
+            output_may_lack=output_may_lack or provider in _THINKS_APART,
+        )
+        flags += repairs
+    error = failure or error
     message = None
-    if error is not None or span.status_code == _STATUS_ERROR:
+    if error is not None or status_code == _STATUS_ERROR:
         error, message = _failure(span, error)
     if partial is True:
         flags += (PARTIAL,)
-    end_ns = span.end_ns
     # In the order of UsageRecord's fields: as a tuple it is made three times as fast as by keywords.
     return _to_usage_record(
         (
-            row_id(span.trace_id, span.span_id, start_ns),
-            span.trace_id,
-            span.span_id,
-            span.parent_span_id or None,
+            row_id(trace_id, span_id, start_ns),
+            trace_id,
+            span_id,
+            parent_span_id or None,
             _EPOCH + timedelta(0, 0, start_ns // 1000),
             (end_ns - start_ns) // 1_000_000 if end_ns >= start_ns else None,
-            service or text(span.resource.get(semconv.RESOURCE_SERVICE_NAME)) or "unknown",
-            action or reading.operation,
-            reading.operation,
+            service or text(resource.get(semconv.RESOURCE_SERVICE_NAME)) or "unknown",
+            action or operation,
+            operation,
             provider,
             model or "unknown",
             request_model,
-            usage,
-            None if cost is None else _reported_cost(shape, found, reading.attributes),
+            usage_of(
+                (
+                    input_tokens, output_tokens, cache_read, cache_write, cache_write_1h, reasoning,
+                    input_audio, output_audio, cache_read_audio, input_image, output_image,
+                )
+            ),
+            None if cost is None else _reported_cost(shape, found, attributes),
             error is None,
             error,
             message,
@@ -129,41 +155,19 @@ def to_record(span: Span, reading: Reading) -> UsageRecord:
             response_id,
             None if tier is None else tier.lower(),
             cache_hit is not None and cache_hit in (True, "true", "True"),
-            reading.emitter,
-            tuple(sorted({*flags, *reading.flags})) if flags or reading.flags else (),
+            emitter,
+            tuple(sorted(set(flags))) if flags else (),
             {name: values[position] for name, position in shape.labels} if shape.labels else None,
-            reading.scope or span.scope_name or reading.emitter,
+            scope or scope_name or emitter,
         )
-    )
+    )  # fmt: skip
 
 
-def _usage(shape: Shape, found: tuple[Any, ...], reading: Reading, provider: str) -> tuple[TokenUsage, tuple[str, ...]]:
-    counts = found[_COUNTS]
-    if not shape.has_whole_counts:
-        counts = tuple([whole(value, KEYS_OF[Fact.INPUT + place][0]) for place, value in enumerate(counts)])
-    input_tokens, output_tokens, total, cache_read, cache_write, _, reasoning = counts[:_TOTALLED]
-    flags: tuple[str, ...] = ()
-    if (
-        total is not None
-        or cache_write
-        or reasoning
-        or (cache_read and (reading.cache_apart or cache_read > (input_tokens or 0)))
-    ):
-        input_tokens, output_tokens, flags = settle_totals(
-            input_tokens,
-            output_tokens,
-            (cache_read or 0) + (cache_write or 0),
-            reasoning or 0,
-            total,
-            cache_apart=reading.cache_apart,
-            reasoning_apart=reading.reasoning_apart,
-            output_may_lack=reading.output_may_lack or provider in _THINKS_APART,
-        )
-    return _to_token_usage((input_tokens, output_tokens, *counts[_PARTS])), flags
+def _with_whole_counts(found: tuple[Any, ...]) -> tuple[Any, ...]:
+    counts = [whole(found[fact], KEYS_OF[fact][0]) for fact in range(Fact.INPUT, Fact.COST)]
+    return (*found[: Fact.INPUT], *counts, *found[Fact.COST :])
 
 
-_PARTS: Final = slice(Fact.CACHE_READ - Fact.INPUT, None)
-_TOTALLED: Final = Fact.INPUT_AUDIO - Fact.INPUT
 _THINKS_APART: Final = frozenset({"gcp.gemini", "gcp.vertex_ai"})
 
 
