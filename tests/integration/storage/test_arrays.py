@@ -22,6 +22,10 @@ MOMENT = datetime(2026, 11, 3, 12, 0, 0, 123456, tzinfo=UTC)
         ("timestamptz", array_of_moments([MOMENT]), [MOMENT]),
         ("timestamptz", array_of_moments([MOMENT.astimezone(timezone(timedelta(hours=5.75)))]), [MOMENT]),
         ("text", array_of_texts([]), []),
+        ("text", array_of_texts(["gpt-4o"]), ["gpt-4o"]),
+        ("text", array_of_texts(["a", "", "c"]), ["a", "", "c"]),
+        ("text", array_of_texts(['a"b', "c"]), ['a"b', "c"]),
+        ("text", array_of_texts(["a\\", "c"]), ["a\\", "c"]),
         ("text", array_of_texts(["", "NULL", " a b ", "{}", 'a","b', "\\", '\\"', "\n\t", "ж😀"]), None),
     ],
 )

@@ -232,12 +232,8 @@ def _counted(sender: Sender, spans: int) -> Iterator[None]:
 
 
 def _has_ids(span: Span) -> bool:
-    return (
-        len(span.trace_id) == 16
-        and len(span.span_id) == 8
-        and span.trace_id != _NO_TRACE_ID
-        and span.span_id != _NO_SPAN_ID
-    )
+    trace_id, span_id = span[:2]
+    return len(trace_id) == 16 and len(span_id) == 8 and trace_id != _NO_TRACE_ID and span_id != _NO_SPAN_ID
 
 
 def _place(error: Exception) -> str:

@@ -30,6 +30,9 @@ def array_of_moments(moments: Iterable[datetime]) -> str:
     return array_of([moment.isoformat() for moment in moments])
 
 
-def array_of_texts(texts: Iterable[str]) -> str:
+def array_of_texts(texts: Collection[str]) -> str:
     """Return texts as an array, whatever they hold."""
-    return array_of(['"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts])
+    together = '","'.join(texts)
+    if "\\" in together or together.count('"') != 2 * (len(texts) - 1):
+        together = '","'.join([text.replace("\\", "\\\\").replace('"', '\\"') for text in texts])
+    return f'{{"{together}"}}' if texts else "{}"
