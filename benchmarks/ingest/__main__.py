@@ -206,7 +206,6 @@ async def run_half(
     receiver: Receiver, options: argparse.Namespace, requests_per_s: float
 ) -> tuple[list[float], list[float], list[tuple[float, float]]]:
     """Send at a steady rate; returns how long acknowledgements took, until spans were seen, and (minute, MiB)."""
-    requests = max(options.requests, int(options.minutes * 60 * requests_per_s))
     acks: list[float] = []
     memory: list[tuple[float, float]] = []
     started = time.perf_counter()
@@ -215,10 +214,9 @@ async def run_half(
     async def load() -> None:
         # Encoded as they are needed: ten minutes of requests do not fit into memory.
         sent = 0
-        while sent < requests:
-            count = min(options.requests, requests - sent)
+        while not sent or time.perf_counter() - started < options.minutes * 60:
             bodies = await asyncio.to_thread(
-                encode_requests, count, options.spans, end_ns=time.time_ns(), seed=2 + sent
+                encode_requests, options.requests, options.spans, end_ns=time.time_ns(), seed=2 + sent
             )
             _, took = await send(
                 receiver.addresses["otlp_grpc"],
@@ -227,7 +225,7 @@ async def run_half(
                 requests_per_s=requests_per_s,
             )
             acks.extend(took)
-            sent += count
+            sent += options.requests
             print(
                 f"  {(time.perf_counter() - started) / 60:5.1f} min: acknowledged p50 {percentile_ms(took, 0.5)} ms, "
                 f"p99 {percentile_ms(took, 0.99)} ms, {receiver.rss_mib():.0f} MiB",
@@ -321,7 +319,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how fast the receiver commits spans.")
     parser.add_argument("--requests", type=int, default=400, help="OTLP requests (default 400)")
     parser.add_argument("--spans", type=int, default=512, help="spans a request (default 512)")
-    parser.add_argument("--rounds", type=int, default=3, help="COPY and receiver in turn (default 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="COPY and receiver in turn (default 5)")
     parser.add_argument("--minutes", type=float, default=0.5, help="at half the rate (default 0.5)")
     parser.add_argument("--concurrency", type=int, default=32, help="requests in flight (default 32)")
     parser.add_argument("--workers", type=int, default=1, help="AI_USAGE_WORKERS of the server (default 1)")
