@@ -225,7 +225,7 @@ def _add_up(entries: Iterable[RollupEntry]) -> tuple[_Sums, int | None]:
             quarter_end = quarter_start + _QUARTER
         calls[quarter, service, action, provider, model, success, error_code, status].append(measures)
         users[quarter // _QUARTERS_A_DAY, user_ref if user_id is None else str(user_id)].append(measures)
-        durations[quarter, None if duration_ms is None else duration_bin(duration_ms)].append(measures)
+        durations[quarter, duration_bin(duration_ms)].append(measures)
     sums: _Sums = {}
     for (quarter, *values), group in calls.items():
         measures = _total(group)
